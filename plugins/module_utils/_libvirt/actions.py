@@ -1,0 +1,103 @@
+# Copyright (c) 2026, hearth.gpu_host maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the collection: may change in any release.
+"""The effects on libvirt, one class each, performed by the gate."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import typing as t
+
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
+from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.connection import Link
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.inventory import Kind
+
+
+@dataclasses.dataclass(frozen=True)
+class LibvirtAction(Action):
+    """An effect on one network or pool; the connection is no part of what is compared."""
+
+    link: Link = dataclasses.field(compare=False, repr=False)
+    kind: Kind = dataclasses.field(repr=False)
+    name: str
+
+    verb: t.ClassVar[str]
+
+    def describe(self) -> str:
+        return f"{self.verb} {self.kind.noun} {self.name}"
+
+    def perform(self, host: Host) -> None:
+        self.link.call(self.describe(), self.act)
+
+    @abc.abstractmethod
+    def act(self, connection: t.Any) -> None:
+        """Make the call."""
+
+    def find(self, connection: t.Any) -> t.Any:
+        """Return libvirt's object of this name."""
+        return getattr(connection, self.kind.lookup)(self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Define(LibvirtAction):
+    """Store a definition; what runs now keeps the old one until it is restarted."""
+
+    xml: str
+
+    verb: t.ClassVar[str] = "define"
+
+    def act(self, connection: t.Any) -> None:
+        getattr(connection, self.kind.define)(self.xml)
+
+
+@dataclasses.dataclass(frozen=True)
+class SetAutostart(LibvirtAction):
+    """Start with the host, or not."""
+
+    wanted: bool
+
+    def describe(self) -> str:
+        return f"{'set' if self.wanted else 'clear'} autostart of {self.kind.noun} {self.name}"
+
+    def act(self, connection: t.Any) -> None:
+        self.find(connection).setAutostart(int(self.wanted))
+
+
+class Build(LibvirtAction):
+    """Make the directory of a pool; an existing one is left as it is."""
+
+    verb = "build"
+
+    def act(self, connection: t.Any) -> None:
+        self.find(connection).build(0)
+
+
+class Start(LibvirtAction):
+    """Start it as defined."""
+
+    verb = "start"
+
+    def act(self, connection: t.Any) -> None:
+        self.find(connection).create()
+
+
+class Stop(LibvirtAction):
+    """Stop it; libvirt calls this destroy, but no data is lost."""
+
+    verb = "stop"
+
+    def act(self, connection: t.Any) -> None:
+        self.find(connection).destroy()
+
+
+class Undefine(LibvirtAction):
+    """Forget the definition."""
+
+    verb = "undefine"
+
+    def act(self, connection: t.Any) -> None:
+        self.find(connection).undefine()

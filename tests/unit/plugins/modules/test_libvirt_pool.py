@@ -1,0 +1,149 @@
+# Copyright (c) 2026, hearth.gpu_host maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The real ``main()`` of libvirt_pool on a fake libvirt, and on none at all."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+import typing as t
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "module_utils" / "_libvirt"))
+
+from fakelibvirt import FakeGuest, FakeLibvirt, guest_with_disk
+
+from ansible_collections.hearth.gpu_host.plugins.module_utils import _module
+from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.connection import LibvirtUnavailable
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.objects import Pools
+from ansible_collections.hearth.gpu_host.plugins.modules import libvirt_pool
+
+DEFAULT = {"name": "default", "path": "/var/lib/libvirt/images"}
+FRESH = ["define pool default", "set autostart of pool default", "build pool default", "start pool default"]
+
+
+class Task:
+    """Runs the module's real main() against a fake libvirt and an injected root."""
+
+    def __init__(
+        self, root: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.libvirt = FakeLibvirt()
+        self.root = root
+        self._capsys = capsys
+        self._monkeypatch = monkeypatch
+        monkeypatch.setattr(_module, "Host", lambda: Host(root=str(root)))
+        monkeypatch.setattr(Pools, "opener", staticmethod(self.libvirt.opener))
+
+    def without_libvirt(self) -> None:
+        def away(uri: str) -> t.Any:
+            raise LibvirtUnavailable("libvirt does not answer.", remedy="start libvirtd")
+
+        self._monkeypatch.setattr(Pools, "opener", staticmethod(away))
+
+    def __call__(self, *pools: dict[str, t.Any], check: bool = False) -> dict[str, t.Any]:
+        arguments = {"pools": list(pools), "_ansible_check_mode": check, "_ansible_diff": True}
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            libvirt_pool.main()
+        result: dict[str, t.Any] = json.loads(self._capsys.readouterr().out)
+        return {key: value for key, value in result.items() if key != "invocation"}
+
+    def predicted(self, *pools: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Run in check mode, which may touch nothing, then for real; both must say the same."""
+        before = list(self.libvirt.effects)
+        foretold = self(*pools, check=True)
+        assert self.libvirt.effects == before
+        result = self(*pools)
+        assert foretold == result
+        return result
+
+
+@pytest.fixture
+def task(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Task:
+    return Task(tmp_path, monkeypatch, capsys)
+
+
+def test_missing_arguments_fail(task: Task) -> None:
+    assert "missing required arguments: name" in task({"type": "dir"})["msg"]
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        ({"name": "p"}, "type=dir needs path"),
+        ({"name": "p", "type": "logical", "source": "vg", "mode": "0700"}, "type=logical has no mode"),
+        ({"name": "p", "type": "netfs", "path": "/srv"}, "needs source, source_host"),
+        ({"name": "p", "path": "srv"}, "not absolute"),
+        ({"name": "p", "path": "/srv", "mode": "rwx"}, "not octal"),
+    ],
+)
+def test_contradictions_are_named(task: Task, pool: dict[str, t.Any], words: str) -> None:
+    assert words in task(pool)["msg"]
+
+
+def test_create_then_nothing_to_do(task: Task) -> None:
+    assert task.predicted(DEFAULT)["actions"] == FRESH
+    assert task.predicted({**DEFAULT, "path": "/var/lib/libvirt/images/"})["changed"] is False
+
+
+def test_every_type_is_read_back(task: Task) -> None:
+    pools = [
+        {"name": "d", "path": "/srv/d", "mode": "711"},
+        {"name": "l", "type": "logical", "source": "vg0"},
+        {"name": "n", "type": "netfs", "path": "/srv/n", "source": "/export", "source_host": "nas"},
+    ]
+    built = [action for action in task.predicted(*pools)["actions"] if action.startswith("build")]
+    assert built == ["build pool d", "build pool n"]
+    assert task.predicted(*pools)["changed"] is False
+
+
+def test_an_update_restarts_the_pool(task: Task) -> None:
+    task(DEFAULT)
+    result = task.predicted({**DEFAULT, "path": "/srv/images", "mode": "0700"})
+    assert result["actions"] == [FRESH[0], "stop pool default", *FRESH[2:]]
+    assert "mode: 0700" in result["diff"]["after"]
+    task(DEFAULT)
+    assert task.predicted({**DEFAULT, "autostart": False})["actions"] == ["clear autostart of pool default"]
+
+
+def test_another_type_keeps_the_uuid_only(task: Task) -> None:
+    task({"name": "p", "type": "netfs", "path": "/srv/n", "source": "/export", "source_host": "nas"})
+    task({"name": "p", "type": "logical", "source": "vg0"})
+    assert "nas" not in (task.libvirt.get("p").inactive or "")
+    assert task({"name": "p", "type": "logical", "source": "vg0"}, check=True)["changed"] is False
+
+
+def test_a_restart_under_a_running_guests_disk_is_refused(task: Task) -> None:
+    task(DEFAULT)
+    disk = guest_with_disk("web", "/var/lib/libvirt/images/web.qcow2")
+    task.libvirt.guests.append(FakeGuest(task.libvirt, disk))
+    for change in ({"mode": "0700"}, {"state": "absent"}):
+        result = task({**DEFAULT, **change})
+        assert (result["error"], result["guests"]) == ("Refusal", ["web"])
+    assert task.predicted(DEFAULT)["changed"] is False
+
+
+def test_a_disk_in_a_folder_with_a_longer_name_is_no_user(task: Task) -> None:
+    task(DEFAULT)
+    disk = guest_with_disk("web", "/var/lib/libvirt/images2/web.qcow2")
+    task.libvirt.guests.append(FakeGuest(task.libvirt, disk))
+    assert "failed" not in task.predicted({"name": "default", "state": "absent"})
+
+
+def test_absent_twice(task: Task) -> None:
+    task(DEFAULT)
+    gone = {"name": "default", "state": "absent"}
+    assert task.predicted(gone)["actions"] == ["stop pool default", "undefine pool default"]
+    assert task.predicted(gone)["changed"] is False
+
+
+def test_without_libvirt_check_mode_predicts_and_the_real_run_fails(task: Task) -> None:
+    task.without_libvirt()
+    assert task(DEFAULT, check=True)["actions"] == FRESH
+    assert task(DEFAULT)["remedy"] == "start libvirtd"
