@@ -16,6 +16,12 @@ description:
   - libvirt takes the first statement of a key, so the block wins over the rest of the file, of which every byte stays.
     Removing the block gives the file back as it was.
   - A file that is not in libvirt's grammar is refused with the line, before anything is written.
+  - A daemon reads its files when it starts. One that runs with other settings than its files have is restarted at the
+    end; guests keep running. This is measured each time, so that a run that died before the restart is finished by the
+    next. A change of comments or of the order, or a setting that says what was so, restarts nothing.
+  - What a daemon has read is known from a note below C(/run/hearth/libvirt), made before this module writes, or, where
+    there is none, from the times of the file and of the start. When somebody else has changed a file after the start,
+    nothing is known, and the daemon is restarted once.
 extends_documentation_fragment:
   - hearth.gpu_host._attributes
 options:
@@ -41,9 +47,17 @@ options:
         type: bool
         default: false
       daemon:
-        description: The daemon that reads the file, returned in RV(restart) when what it reads has changed.
+        description:
+          - The daemon that reads the file, by the name of its service, such as V(libvirtd). It is restarted if it runs;
+            one that does not run, such as one that ended when it was idle, reads the file when it starts.
         type: str
         default: ''
+  restart:
+    description:
+      - Whether daemons are looked at and restarted. Without a running systemd, as in an image that is being baked, they
+        never are.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -70,9 +84,13 @@ actions:
   type: list
   elements: str
   returned: always
-  sample: [write /etc/libvirt/qemu.conf (0600)]
-restart:
-  description: The daemons whose effective settings changed, which they read when they start.
+  sample:
+    - note what libvirtd has read
+    - write /etc/libvirt/qemu.conf (0600)
+    - run systemctl try-restart libvirtd.service
+    - note what libvirtd has read
+restarted:
+  description: The daemons that ran with other settings than their files have.
   type: list
   elements: str
   returned: success
@@ -99,7 +117,10 @@ def main() -> None:
     """Run the module."""
     run_capability(
         ConfFiles,
-        {"files": {"type": "list", "elements": "dict", "required": True, "options": FILE}},
+        {
+            "files": {"type": "list", "elements": "dict", "required": True, "options": FILE},
+            "restart": {"type": "bool", "default": True},
+        },
     )
 
 

@@ -3,27 +3,54 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to the collection: may change in any release.
-"""Several of libvirt's configuration files as one capability."""
+"""Several of libvirt's configuration files as one capability, and the daemons that read them."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 import re
+import stat
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, RemoveFile, WriteFile
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import (
+    Action,
+    RemoveFile,
+    Run,
+    WriteFile,
+)
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Reading
-from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import conf
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import conf, daemon
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.plan import refuse_repeated
 from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Capability, Params, Plan
 
 # qemu.conf may hold passwords, and distributions ship it readable by root only.
 _MODES = {"qemu.conf": 0o600}
 _SECRET = re.compile(r"passw|secret", re.IGNORECASE)
+_RESTART_S = 180.0
 
 Declared = t.Mapping[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFile:
+    """A file as it is read: its text, its mode, and when it was changed (0 when it is missing)."""
+
+    reading: Reading
+    mode: int
+    changed: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """What the host says: the declared files by path, the daemons that run by name, the time."""
+
+    files: t.Mapping[str, RawFile]
+    running: t.Mapping[str, daemon.Process]
+    now: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,57 +67,109 @@ class ConfFile:
         """The content of the file; empty when there should be none."""
         return conf.join(self.block, self.rest)
 
+    @property
+    def digest(self) -> str:
+        """What libvirt makes of the file, in short: comments and order do not count."""
+        return hashlib.sha256(json.dumps(self.effective, sort_keys=True).encode()).hexdigest()
 
-Model = t.Mapping[str, ConfFile]
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """The files, what each running daemon has read, and the daemons that have read something else."""
+
+    files: t.Mapping[str, ConfFile]
+    has_read: t.Mapping[str, daemon.Digests] = dataclasses.field(compare=False)
+    outdated: tuple[str, ...] = ()
 
 
-class ConfFiles(Capability["t.Mapping[str, tuple[Reading, int]]", Model]):
-    """Settings in files of libvirt, in a block of our own; every other byte stays."""
+class ConfFiles(Capability[Raw, Model]):
+    """Settings in files of libvirt, in a block of our own; every other byte stays.
+
+    A daemon reads its files when it starts. So whether it must be restarted is measured each
+    time, and a run that died between the write and the restart is finished by the next.
+    """
 
     def __init__(self, params: Params, host: Host) -> None:
         super().__init__(params, host)
         refuse_repeated("file", [declared["path"] for declared in params["files"]])
 
-    def read(self) -> t.Mapping[str, tuple[Reading, int]]:
-        return {
-            declared["path"]: (self.host.read(declared["path"]), self._mode(declared["path"]))
-            for declared in self.params["files"]
-        }
+    def read(self) -> Raw:
+        files = {declared["path"]: self._file(declared["path"]) for declared in self.params["files"]}
+        running: dict[str, daemon.Process] = {}
+        for name in self._daemons() if self.params["restart"] else ():
+            process = daemon.look(self.host, name)
+            if process is not None:
+                running[name] = process
+        return Raw(files, running, self.host.now())
 
-    def parse(self, raw: t.Mapping[str, tuple[Reading, int]]) -> Model:
-        return {path: _parse(path, reading, mode) for path, (reading, mode) in raw.items()}
+    def parse(self, raw: Raw) -> Model:
+        files = {path: _parse(path, file.reading, file.mode) for path, file in raw.files.items()}
+        has_read = {
+            name: {
+                path: process.has_read(path, files[path].digest, raw.files[path].changed, raw.now)
+                for path in self._daemons()[name]
+            }
+            for name, process in raw.running.items()
+        }
+        return Model(files, has_read, _outdated(files, has_read))
 
     def plan(self, current: Model) -> Plan[Model]:
-        actions: list[Action] = []
-        after: dict[str, ConfFile] = {}
-        restart: list[str] = []
-        for declared in self.params["files"]:
-            path = declared["path"]
-            now = current[path]
-            after[path] = _change(now, declared)
-            if after[path].text != now.text:
-                actions.append(_write(path, after[path]))
-            if declared["daemon"] and after[path].effective != now.effective:
-                restart.append(declared["daemon"])
+        after = {
+            declared["path"]: _change(current.files[declared["path"]], declared)
+            for declared in self.params["files"]
+        }
+        written = [path for path, file in after.items() if file.text != current.files[path].text]
+        actions: list[Action] = [
+            daemon.Note(name, digests)
+            for name, digests in current.has_read.items()
+            if not set(written).isdisjoint(digests)
+        ]
+        actions += [_write(path, after[path]) for path in written]
+        outdated = _outdated(after, current.has_read)
+        for name in outdated:
+            actions.append(Run(("systemctl", "try-restart", f"{name}.service"), timeout_s=_RESTART_S))
+            actions.append(daemon.Note(name, {path: after[path].digest for path in current.has_read[name]}))
         return Plan(
             tuple(actions),
-            after,
-            {"restart": sorted(set(restart)), "shadowed": _shadowed(after)},
+            Model(after, {}),
+            {"restarted": list(outdated), "shadowed": _shadowed(after)},
         )
 
     def show(self, model: Model) -> str:
-        lines = []
-        for path, file in sorted(model.items()):
-            lines += [
-                f"{path}: {name} = {_shown(name, value)}\n" for name, value in sorted(file.block.items())
-            ]
+        lines = [
+            f"{path}: {name} = {_shown(name, value)}\n"
+            for path, file in sorted(model.files.items())
+            for name, value in sorted(file.block.items())
+        ]
+        lines += [f"{name} runs with other settings than its files have\n" for name in model.outdated]
         return "".join(lines)
 
-    def _mode(self, path: str) -> int:
+    def _file(self, path: str) -> RawFile:
+        reading = self.host.read(path)
         try:
-            return os.stat(self.host.path(path)).st_mode & 0o7777
+            # After reading: a file that changes in between must look younger than what was read.
+            status = os.stat(self.host.path(path))
         except OSError:
-            return _MODES.get(os.path.basename(path), 0o644)
+            return RawFile(reading, _MODES.get(os.path.basename(path), 0o644), 0.0)
+        # ctime, because a file that is moved here or unpacked brings an mtime of its own.
+        return RawFile(reading, stat.S_IMODE(status.st_mode), status.st_ctime)
+
+    def _daemons(self) -> dict[str, list[str]]:
+        """Return the files of each daemon."""
+        daemons: dict[str, list[str]] = {}
+        for declared in self.params["files"]:
+            if declared["daemon"]:
+                daemons.setdefault(declared["daemon"], []).append(declared["path"])
+        return daemons
+
+
+def _outdated(files: t.Mapping[str, ConfFile], has_read: t.Mapping[str, daemon.Digests]) -> tuple[str, ...]:
+    """Return the running daemons that have read something else than the files say."""
+    return tuple(
+        name
+        for name, digests in sorted(has_read.items())
+        if any(digest != files[path].digest for path, digest in digests.items())
+    )
 
 
 def _parse(path: str, reading: Reading, mode: int) -> ConfFile:
@@ -129,10 +208,10 @@ def _write(path: str, file: ConfFile) -> Action:
     return WriteFile(path, file.text, file.mode) if file.text else RemoveFile(path)
 
 
-def _shadowed(model: Model) -> dict[str, list[str]]:
+def _shadowed(files: t.Mapping[str, ConfFile]) -> dict[str, list[str]]:
     """Return the keys that somebody else set in the file and our block wins over."""
     shadowed = {
-        path: sorted(set(file.block) & set(conf.effective(file.rest))) for path, file in model.items()
+        path: sorted(set(file.block) & set(conf.effective(file.rest))) for path, file in files.items()
     }
     return {path: keys for path, keys in shadowed.items() if keys}
 

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import json
 import pathlib
+import sys
+import time
 import typing as t
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "module_utils" / "_libvirt"))
+
+from fakesystemd import FakeSystemd
+
 from ansible_collections.hearth.gpu_host.plugins.module_utils import _module
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Run
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import conf, daemon
 from ansible_collections.hearth.gpu_host.plugins.modules import libvirt_conf
 
 QEMU = "/etc/libvirt/qemu.conf"
 DAEMON = "/etc/libvirt/libvirtd.conf"
+NOTE = "note what libvirtd has read"
+RESTART = "run systemctl try-restart libvirtd.service"
 STOCK = '# Master configuration file for the QEMU driver.\n\n#user = "root"\nmax_core = 1\n'
 
 
@@ -29,22 +39,25 @@ class Task:
         self, root: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         self.root = root
+        self.systemd = FakeSystemd(root, QEMU, DAEMON)
         self._capsys = capsys
-        monkeypatch.setattr(_module, "Host", lambda: Host(root=str(root)))
+        monkeypatch.setattr(_module, "Host", lambda: Host(root=str(root), run=self.systemd))
+        # Tests are quicker than the clock that stamps files.
+        monkeypatch.setattr(daemon, "_TICK_S", 0.0)
 
-    def __call__(self, *files: dict[str, t.Any], check: bool = False) -> dict[str, t.Any]:
-        arguments = {"files": list(files), "_ansible_check_mode": check, "_ansible_diff": True}
+    def __call__(self, *files: dict[str, t.Any], check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        arguments = {"files": list(files), "_ansible_check_mode": check, "_ansible_diff": True, **options}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             libvirt_conf.main()
         result: dict[str, t.Any] = json.loads(self._capsys.readouterr().out)
         return {key: value for key, value in result.items() if key != "invocation"}
 
-    def predicted(self, *files: dict[str, t.Any]) -> dict[str, t.Any]:
+    def predicted(self, *files: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
         """Run in check mode, which may touch nothing, then for real; both must say the same."""
         before = self.tree()
-        foretold = self(*files, check=True)
+        foretold = self(*files, check=True, **options)
         assert self.tree() == before
-        result = self(*files)
+        result = self(*files, **options)
         assert foretold == result
         return result
 
@@ -76,10 +89,10 @@ def test_create_then_nothing_to_do_and_back(task: Task) -> None:
     file = task.write(QEMU, STOCK.encode(), 0o640)
     result = task.predicted(qemu({"user": "qemu", "max_core": 0, "acl": ["/dev/null"]}))
     assert result["actions"] == [f"write {QEMU} (0640)"]
-    assert (result["restart"], result["shadowed"]) == (["libvirtd"], {QEMU: ["max_core"]})
+    assert (result["restarted"], result["shadowed"]) == ([], {QEMU: ["max_core"]})
     assert file.read_text().endswith(STOCK)
     again = task.predicted(qemu({"user": "qemu", "max_core": 0, "acl": ["/dev/null"]}))
-    assert (again["changed"], again["restart"]) == (False, [])
+    assert (again["changed"], again["actions"]) == (False, [])
     assert task.predicted(qemu(None))["changed"] is True
     assert (file.read_text(), file.stat().st_mode & 0o777) == (STOCK, 0o640)
 
@@ -90,12 +103,6 @@ def test_omitted_stays_null_clears_exclusive_drops(task: Task) -> None:
     assert task.predicted(qemu({"a": 1}))["changed"] is False
     assert "b = 2" not in task.predicted(qemu({"b": None}))["diff"]["after"]
     assert task.predicted(qemu({"a": 1}, exclusive=True))["diff"]["after"] == f"{QEMU}: a = 1\n"
-
-
-def test_a_setting_that_says_what_was_so_needs_no_restart(task: Task) -> None:
-    task.write(QEMU, STOCK.encode())
-    result = task.predicted(qemu({"max_core": 1}))
-    assert (result["changed"], result["restart"]) == (True, [])
 
 
 def test_a_missing_file_is_made_and_goes_when_nothing_is_left(task: Task) -> None:
@@ -109,7 +116,6 @@ def test_several_files_in_one_call(task: Task) -> None:
     other = {"path": DAEMON, "daemon": "libvirtd", "settings": {"log_level": 3}}
     result = task.predicted(qemu({"a": 1}), other)
     assert result["actions"] == [f"write {QEMU} (0600)", f"write {DAEMON} (0644)"]
-    assert result["restart"] == ["libvirtd"]
 
 
 def test_one_file_twice_is_refused(task: Task) -> None:
@@ -140,3 +146,78 @@ def test_a_password_is_not_in_the_diff(task: Task) -> None:
     result = task.predicted(qemu({"vnc_password": "XYZZY"}))
     assert "XYZZY" not in json.dumps(result)
     assert "vnc_password = (hidden)" in result["diff"]["after"]
+
+
+def test_a_running_daemon_is_restarted_and_a_second_run_does_nothing(task: Task) -> None:
+    task.write(QEMU, STOCK.encode(), 0o600)
+    task.systemd.start()
+    result = task.predicted(qemu({"max_core": 0}))
+    assert result["actions"] == [NOTE, f"write {QEMU} (0600)", RESTART, NOTE]
+    assert (result["restarted"], task.systemd.runs) == (["libvirtd"], 2)
+    assert task.systemd.has_read[QEMU] == {"max_core": 0}
+    assert task.predicted(qemu({"max_core": 0}))["changed"] is False
+    assert task.predicted(qemu(None))["restarted"] == ["libvirtd"]
+    assert task.systemd.has_read[QEMU] == conf.effective(STOCK)
+
+
+def test_a_setting_that_says_what_was_so_restarts_nothing(task: Task) -> None:
+    task.write(QEMU, STOCK.encode())
+    task.systemd.start()
+    result = task.predicted(qemu({"max_core": 1}))
+    assert result["actions"] == [NOTE, f"write {QEMU} (0644)"]
+    assert task.predicted(qemu({"max_core": 1}))["changed"] is False
+    # The note still holds when somebody adds a comment to the file.
+    file = task.root / QEMU[1:]
+    file.write_text(f"{file.read_text()}# a comment\n")
+    assert (task.predicted(qemu({"max_core": 1}))["changed"], task.systemd.runs) == (False, 1)
+
+
+def test_a_daemon_that_ended_when_it_was_idle_is_left_alone(task: Task) -> None:
+    task.systemd.start()
+    task.systemd.stop()
+    assert task.predicted(qemu({"a": 1}))["actions"] == [f"write {QEMU} (0600)"]
+    task.systemd.start()
+    assert task.predicted(qemu({"a": 1}))["changed"] is False
+
+
+def test_a_run_that_died_before_the_restart_is_finished_by_the_next(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    task.write(QEMU, STOCK.encode())
+    task.systemd.start()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "perform", die)
+        task(qemu({"max_core": 0}))
+    assert task.systemd.has_read[QEMU] == {"max_core": 1}
+    result = task.predicted(qemu({"max_core": 0}))
+    assert result["actions"] == [RESTART, NOTE]
+    assert result["diff"]["before"].endswith("libvirtd runs with other settings than its files have\n")
+    assert task.systemd.has_read[QEMU] == {"max_core": 0}
+    assert task.predicted(qemu({"max_core": 0}))["changed"] is False
+
+
+def test_a_write_of_somebody_else_after_the_start_restarts_once(task: Task) -> None:
+    task.write(QEMU, STOCK.encode())
+    task.systemd.start()
+    # Younger than the start by more than a tick of the clock that stamps files.
+    time.sleep(0.02)
+    task.write(QEMU, b"max_core = 2\n")
+    assert task.predicted(qemu({}))["actions"] == [RESTART, NOTE]
+    assert task.predicted(qemu({}))["changed"] is False
+
+
+def test_two_files_of_one_daemon_restart_it_once(task: Task) -> None:
+    task.systemd.start()
+    other = {"path": DAEMON, "daemon": "libvirtd", "settings": {"log_level": 3}}
+    assert task.predicted(qemu({"a": 1}), other)["actions"].count(RESTART) == 1
+
+
+def test_on_demand_and_without_systemd_nothing_is_restarted(task: Task) -> None:
+    task.systemd.start()
+    assert task.predicted(qemu({"a": 1}), restart=False)["actions"] == [f"write {QEMU} (0600)"]
+    (task.root / "run/systemd/system").rmdir()
+    assert task.predicted(qemu({"a": 2}))["actions"] == [f"write {QEMU} (0600)"]
+    assert task.systemd.runs == 1

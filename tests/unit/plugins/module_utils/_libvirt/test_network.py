@@ -25,7 +25,9 @@ BARE: dict[str, t.Any] = {
     "mtu": None,
     "ips": None,
 }
-FULL = NetworkConfig("nat", "virbr7", "", "lab.test", 1400, (Ip("10.0.0.1/24", (("10.0.0.2", "10.0.0.9"),)),))
+FULL = NetworkConfig(
+    "nat", "virbr7", "", "lab.test", 1400, (Ip("192.0.2.1/24", (("192.0.2.2", "192.0.2.9"),)),)
+)
 
 
 def test_stock_network_is_read_with_its_netmask_as_prefix() -> None:
@@ -40,7 +42,7 @@ def test_stock_network_is_read_with_its_netmask_as_prefix() -> None:
     [
         FULL,
         NetworkConfig("none", "virbr1", "", "", 0, ()),
-        NetworkConfig("open", "virbr1", "", "", 0, (Ip("fd00::1/64"), Ip("10.0.0.1/8"))),
+        NetworkConfig("open", "virbr1", "", "", 0, (Ip("fd00::1/64"), Ip("192.0.2.1/8"))),
         NetworkConfig("bridge", "br0", "openvswitch", "", 0, ()),
     ],
     ids=lambda config: config.forward,
@@ -57,10 +59,10 @@ def test_what_is_rendered_is_read_back_from_any_base(config: NetworkConfig, base
 def test_what_is_not_managed_stays() -> None:
     base = (
         network.render("n", FULL, None)
-        .replace("<dhcp>", "<dhcp><host mac='52:54:00:00:00:01' ip='10.0.0.5'/>")
+        .replace("<dhcp>", "<dhcp><host mac='52:54:00:00:00:01' ip='192.0.2.5'/>")
         .replace("</network>", "<uuid>u</uuid><mac address='m'/><portgroup name='p'/></network>")
     )
-    declared = network.from_declared({**BARE, "ips": [{"address": "10.0.0.1/24", "dhcp": None}]})
+    declared = network.from_declared({**BARE, "ips": [{"address": "192.0.2.1/24", "dhcp": None}]})
     root = ET.fromstring(network.render("n", declared, base))
     assert [
         root.find(path) is not None for path in ("uuid", "mac", "portgroup", "domain", "ip/dhcp/host")
@@ -90,7 +92,7 @@ def test_contradictions_are_named(terms: dict[str, t.Any], words: str) -> None:
 
 def test_a_bad_address_is_refused() -> None:
     with pytest.raises(ParseError, match="Not an address"):
-        network.from_declared({**BARE, "ips": [{"address": "10.0.0.300/24", "dhcp": None}]})
+        network.from_declared({**BARE, "ips": [{"address": "192.0.2.300/24", "dhcp": None}]})
 
 
 def test_a_new_prefix_replaces_the_netmask_that_libvirt_would_refuse_beside_it() -> None:
