@@ -17,8 +17,8 @@ def run(
     module: ModuleType, capsys: pytest.CaptureFixture[str], check: bool = False, **params: t.Any
 ) -> dict[str, t.Any]:
     """Return the JSON that the module leaves with."""
-    with patch_module_args({**params, "_ansible_check_mode": check, "_ansible_diff": True}):
-        with pytest.raises(SystemExit):
-            module.main()
+    arguments = {**params, "_ansible_check_mode": check, "_ansible_diff": True}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        module.main()
     result: dict[str, t.Any] = json.loads(capsys.readouterr().out)
     return result

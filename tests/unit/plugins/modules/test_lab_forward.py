@@ -41,7 +41,7 @@ class Slirp:
             except OSError:
                 return
             with connection:
-                request = json.loads(b"".join(iter(lambda: connection.recv(4096), b"")))
+                request = json.loads(connection.makefile("rb").read())
                 connection.sendall(json.dumps(self._answer(request)).encode())
 
     def _answer(self, request: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -15,7 +15,9 @@ from ansible_collections.hearth.gpu_host.plugins.modules import lab_process
 
 
 @pytest.fixture(name="main")
-def _main(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> t.Iterator[t.Callable[..., dict[str, t.Any]]]:
+def _main(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> t.Iterator[t.Callable[..., dict[str, t.Any]]]:
     def main(**params: t.Any) -> dict[str, t.Any]:
         base = {"name": "p", "directory": str(tmp_path), "argv": ["sleep", "60"]}
         return lab_main.run(lab_process, capsys, **{**base, **params})
