@@ -81,8 +81,13 @@ class Host:
 
         Never resolves the whole path: sysfs links of a captured tree point outside it.
         """
+        target = self.target(path)
+        return None if target is None else os.path.basename(target)
+
+    def target(self, path: str) -> str | None:
+        """Return a symbolic link's target as it is written, or ``None`` when there is no such link."""
         try:
-            return os.path.basename(os.readlink(self.path(path)))
+            return os.readlink(self.path(path))
         except OSError:
             return None
 

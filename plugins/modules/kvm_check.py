@@ -145,7 +145,8 @@ checks:
   elements: dict
   contains:
     id:
-      description: The stable name of the check. Checks of devices give one finding for each device.
+      description: The stable name of the check. A check of devices is one finding, whose value has an answer for each
+        address.
       type: str
     status:
       description: V(pass), V(warn), V(fail), V(unknown), or V(na) for what does not apply or was not asked.

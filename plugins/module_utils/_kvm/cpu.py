@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import struct
 
@@ -73,8 +74,9 @@ def parse(cpuinfo: str | None) -> Cpu:
     )
 
 
+@functools.lru_cache(maxsize=1)
 def read(host: Host) -> Cpu:
-    """Read the processor of ``host``."""
+    """Read the processor of ``host`` on the first call and remember it: on a large machine the text is long."""
     return parse(host.read("/proc/cpuinfo").text)
 
 
@@ -164,6 +166,8 @@ def _paging_unsaid(host: Host, processor: Cpu) -> Finding:
             finding,
             status=NOT_APPLICABLE,
             why="On arm64 second-level translation is part of the architecture.",
+            hint="Do not ask for it on arm64.",
+            fix="host",
         )
     if "kvm_pvm" in host.listdir("/sys/module"):
         return dataclasses.replace(
@@ -172,6 +176,10 @@ def _paging_unsaid(host: Host, processor: Cpu) -> Finding:
             why="Paravirtual KVM keeps shadow page tables.",
             hint="Use a host with vmx or svm.",
             fix="hardware",
+        )
+    if not host.listdir("/sys/module"):
+        return dataclasses.replace(
+            finding, why=values.MODULES_HIDDEN, hint="Run the check on the host itself.", fix="host"
         )
     return dataclasses.replace(
         finding,

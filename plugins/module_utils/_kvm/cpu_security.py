@@ -19,6 +19,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding impor
     WARN,
     Finding,
 )
+from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.iommu_arguments import Arguments
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.policy import Policy
 
 _SMT = "/sys/devices/system/cpu/smt"
@@ -37,8 +38,8 @@ _MATTERS = (
     "vmscape",
 )
 _SEV = ("sev", "sev_es", "sev_snp")
-_AGAINST_SNP = frozenset({"iommu=pt", "iommu.passthrough=1", "amd_iommu=pgtbl_v2"})
 _SEV_WHERE = "Memory encryption (SMEE) and the SEV settings in the firmware setup"
+_LOOK_THERE = "Run the check on the host itself; a kernel older than 4.19 does not tell."
 IDS = {
     "cpu.smt": "Simultaneous multithreading is as `smt` asks",
     "cpu.vulnerabilities": "The kernel mitigates every vulnerability that it knows of this CPU",
@@ -52,7 +53,7 @@ IDS = {
 def checks(host: Host, policy: Policy) -> list[Finding]:
     """Look at what protects guests from each other and from the host."""
     processor = cpu.read(host)
-    arguments = values.tokens(host.text("/proc/cmdline"))
+    arguments = Arguments(tuple((host.text("/proc/cmdline") or "").split()))
     sev = [_sev(host, processor, name, arguments) for name in _SEV]
     return [_smt(host, policy.smt), _vulnerabilities(host), *sev, _tdx(host, processor)]
 
@@ -63,7 +64,7 @@ def _smt(host: Host, wanted: str | None) -> Finding:
     found = {True: "on", False: "off", None: None}[active]
     finding = Finding("cpu.smt", UNKNOWN, found, wanted, f"{_SMT}/active, control: {control}")
     if found is None:
-        return dataclasses.replace(finding, why="The kernel does not say.", fix="host")
+        return dataclasses.replace(finding, why="The kernel does not say.", hint=_LOOK_THERE, fix="host")
     if wanted is None:
         return dataclasses.replace(finding, status=NOT_APPLICABLE, why="Nothing is asked.")
     if found == wanted:
@@ -103,7 +104,8 @@ def _vulnerabilities(host: Host) -> Finding:
             finding,
             status=WARN,
             why=f"Open, at least in part: {', '.join(open_ones)}.",
-            hint="Update kernel, firmware and microcode; remove mitigations=off. Where SMT is named, nosmt closes it.",
+            hint="Update kernel, firmware and microcode; remove mitigations=off. Where SMT is named, nosmt closes it. "
+            "A virtual machine has the microcode of the host below.",
             fix="firmware",
             needs_reboot=True,
         )
@@ -117,7 +119,7 @@ def _vulnerabilities(host: Host) -> Finding:
     return dataclasses.replace(finding, status=PASS, why=why)
 
 
-def _sev(host: Host, processor: cpu.Cpu, name: str, arguments: frozenset[str]) -> Finding:
+def _sev(host: Host, processor: cpu.Cpu, name: str, arguments: Arguments) -> Finding:
     source = f"/sys/module/kvm_amd/parameters/{name}"
     finding = Finding(f"confidential.{name}", UNKNOWN, expected="on", source=source)
     if processor.arch != "unknown" and not processor.amd:
@@ -143,15 +145,7 @@ def _sev(host: Host, processor: cpu.Cpu, name: str, arguments: frozenset[str]) -
             fix="module",
         )
     if name not in processor.flags and processor.flags:
-        return dataclasses.replace(
-            finding,
-            status=NOT_APPLICABLE,
-            value="absent",
-            why="The kernel does not show the flag: the CPU lacks it or the firmware switched it off.",
-            hint=f"On an EPYC that has it, enable {_SEV_WHERE}.",
-            fix="firmware",
-            needs_reboot=True,
-        )
+        return _sev_absent(finding)
     if on is None:
         return dataclasses.replace(
             finding,
@@ -159,7 +153,19 @@ def _sev(host: Host, processor: cpu.Cpu, name: str, arguments: frozenset[str]) -
             hint="Load kvm_amd and check again.",
             fix="module",
         )
-    return _sev_off(finding, sorted(arguments & _AGAINST_SNP) if name == "sev_snp" else [])
+    return _sev_off(finding, arguments.against_snp if name == "sev_snp" else [])
+
+
+def _sev_absent(finding: Finding) -> Finding:
+    return dataclasses.replace(
+        finding,
+        status=NOT_APPLICABLE,
+        value="absent",
+        why="The kernel does not show the flag: the CPU lacks it or the firmware switched it off.",
+        hint=f"On an EPYC that has it, enable {_SEV_WHERE}.",
+        fix="firmware",
+        needs_reboot=True,
+    )
 
 
 def _sev_off(finding: Finding, culprits: list[str]) -> Finding:
@@ -209,7 +215,7 @@ def _tdx(host: Host, processor: cpu.Cpu) -> Finding:
             fix="module",
         )
     if not processor.flags:
-        return dataclasses.replace(finding, why="/proc/cpuinfo cannot be read.", fix="host")
+        return dataclasses.replace(finding, why="/proc/cpuinfo cannot be read.", hint=_LOOK_THERE, fix="host")
     return dataclasses.replace(
         finding,
         status=NOT_APPLICABLE,

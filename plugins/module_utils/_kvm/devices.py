@@ -132,7 +132,8 @@ def checks(host: Host, policy: Policy) -> list[Finding]:
     snapshot = pci_sysfs.read_pci_once(host)
     if not snapshot.present:
         why = f"{_SYSFS} is not there: a host without PCI, or only part of a host is seen."
-        return [question.answer(UNKNOWN, None, why) for question in _QUESTIONS]
+        hint = "Run the check on the host itself."
+        return [question.answer(UNKNOWN, None, why, hint, "host") for question in _QUESTIONS]
     around = Surroundings(
         snapshot,
         framebuffers=readiness.parse_framebuffers(host.text(_IOMEM)),
@@ -143,7 +144,7 @@ def checks(host: Host, policy: Policy) -> list[Finding]:
         _present(snapshot, policy),
         _count(snapshot, policy),
         _sriov(devices if policy.devices else list(snapshot.devices.values())),
-        *(_judge(aspect, devices, around) for aspect in _ASPECTS),
+        *(_judge(aspect, devices, around, bool(policy.devices)) for aspect in _ASPECTS),
     ]
 
 
@@ -184,10 +185,14 @@ def _sriov(devices: t.Sequence[pci.PciDevice]) -> Finding:
     return _SRIOV.answer(PASS, value, f"SR-IOV is offered by {', '.join(value)}.")
 
 
-def _judge(aspect: Aspect, devices: t.Sequence[pci.PciDevice], around: Surroundings) -> Finding:
+def _judge(aspect: Aspect, devices: t.Sequence[pci.PciDevice], around: Surroundings, named: bool) -> Finding:
     """Ask every device; the finding is as bad as the worst answer."""
     if not devices:
-        return aspect.question.answer(NOT_APPLICABLE, {}, "There is no device to look at.")
+        why = "None of the named devices is in this host." if named else "No GPU is in this host."
+        hint = (
+            "See device.present." if named else "Name the devices to look at, if others than GPUs are meant."
+        )
+        return aspect.question.answer(NOT_APPLICABLE, {}, why, hint)
     answers = {device.address: aspect.judge(device, around) for device in devices}
     value = {address: {"status": a.status, "value": a.value, "why": a.why} for address, a in answers.items()}
     worst = min((answer.status for answer in answers.values()), key=_WORST_FIRST.index)

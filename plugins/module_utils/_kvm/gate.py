@@ -21,7 +21,7 @@ REQUIREMENTS: t.Mapping[str, tuple[str, ...]] = {
     "ept": ("cpu.nested_paging",),
     "iommu": ("iommu.active", "iommu.groups"),
     "intremap": ("iommu.interrupt_remapping",),
-    "isolation": ("iommu.isolation",),
+    "isolation": ("iommu.isolation", "device.isolation"),
     "sriov": ("device.sriov",),
     "hugepages_2m": ("memory.hugepages_2m",),
     "hugepages_1g": ("memory.hugepages_1g",),
@@ -58,8 +58,7 @@ class Unmet:
     @property
     def sentence(self) -> str:
         """Say what is required and what was found."""
-        status = self.finding.status
-        verb = "could not be verified (unknown)" if status == UNKNOWN else f"is not met ({status})"
+        verb = "could not be verified (unknown)" if self.finding.status == UNKNOWN else "is not met"
         return f"{self.requirement} {verb} by {self.finding.id}: {self.finding.why}"
 
     def as_dict(self) -> dict[str, t.Any]:

@@ -176,8 +176,9 @@ def _strangers(groups: t.Sequence[pci.IommuGroup]) -> str:
 
 
 def _groupless(question: Question, evidence: Evidence) -> Finding:
-    unseen = evidence.snapshot.groups is None
-    return question.answer(UNKNOWN if unseen else NOT_APPLICABLE, None, _NO_GROUPS)
+    cause = iommu_evidence.cause(evidence)
+    status = UNKNOWN if evidence.snapshot.groups is None else NOT_APPLICABLE
+    return question.answer(status, None, _NO_GROUPS, cause.hint, cause.fix)
 
 
 def _default_domain(evidence: Evidence) -> Finding:
@@ -272,6 +273,8 @@ def _unsafe_overrides(host: Host) -> Finding:
     if on:
         why = f"VFIO works without protecting the host: {', '.join(on)}."
         return _OVERRIDES.answer(WARN, value, why, f"Load the modules without {', '.join(on)}.", "module")
+    if not host.listdir("/sys/module"):
+        return _OVERRIDES.answer(UNKNOWN, value, values.MODULES_HIDDEN, "Look on the host itself.", "host")
     if all(enabled is None for enabled in value.values()):
         return _OVERRIDES.answer(NOT_APPLICABLE, value, "VFIO is not loaded.")
     return _OVERRIDES.answer(PASS, value, "VFIO keeps its protection.")

@@ -51,6 +51,12 @@ class Arguments:
         return "iommu.passthrough=1" if self.last("iommu.passthrough", _YES + _NO) in _YES else ""
 
     @property
+    def against_snp(self) -> list[str]:
+        """Return the arguments that forbid SEV-SNP, which needs the IOMMU to translate with AMD's own page tables."""
+        page_tables = "amd_iommu=pgtbl_v2" if "pgtbl_v2" in self.options("amd_iommu") else ""
+        return [argument for argument in (self.passthrough, page_tables) if argument]
+
+    @property
     def faked_isolation(self) -> str:
         """Return the argument of the out-of-tree patch that pretends isolation, if any."""
         return next((word for word in self.words if word.startswith("pcie_acs_override=")), "")
@@ -128,7 +134,5 @@ def _against_snp(arguments: Arguments, snp: str) -> t.Iterator[Remark]:
     status = {"wanted": FAIL, "possible": WARN}.get(snp)
     if status is None:
         return
-    page_tables = "amd_iommu=pgtbl_v2" if "pgtbl_v2" in arguments.options("amd_iommu") else ""
-    for argument in (arguments.passthrough, page_tables):
-        if argument:
-            yield Remark(argument, status, "SEV-SNP cannot be had with it", f"Remove {argument}.")
+    for argument in arguments.against_snp:
+        yield Remark(argument, status, "SEV-SNP cannot be had with it", f"Remove {argument}.")

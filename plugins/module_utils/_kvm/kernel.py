@@ -29,20 +29,20 @@ _PARAMETERS = {
     "kvm_pvm": (),
 }
 _LOG_WORTH_SHOWING = (
-    r"disabled by bios",
-    r"\(by BIOS\)",
-    r"SVM not supported",
-    r"VMX not supported",
-    r"kvm: no hardware support",
-    r"KVM is unsupported",
-    r"HYP mode not available",
-    r"VHE mode initialized",
-    r"Unknown option - 'on'",
-    r"SNP: IOMMU disabled",
-    r"SEV-SNP enabled",
-    r"virt/tdx:",
-    r"platform RMRR requirement",
-    r"1:1 IOMMU mapping",
+    "disabled by bios",
+    "(by BIOS)",
+    "SVM not supported",
+    "VMX not supported",
+    "kvm: no hardware support",
+    "KVM is unsupported",
+    "HYP mode not available",
+    "VHE mode initialized",
+    "Unknown option - 'on'",
+    "SNP: IOMMU disabled",
+    "SEV-SNP enabled",
+    "virt/tdx:",
+    "platform RMRR requirement",
+    "1:1 IOMMU mapping",
 )
 IDS = {
     "kernel.version": "The running kernel is at least `min_kernel`",
@@ -107,7 +107,12 @@ def _module(host: Host) -> Finding:
     }
     if not present:
         return Finding(
-            "kvm.module", UNKNOWN, source=source, why="The list of modules cannot be read.", fix="host"
+            "kvm.module",
+            UNKNOWN,
+            source=source,
+            why=values.MODULES_HIDDEN,
+            hint="Run the check on the host itself.",
+            fix="host",
         )
     if loaded:
         return Finding(
@@ -137,7 +142,8 @@ def _nested(host: Host, arch: str) -> Finding:
         source, on = f"/sys/module/{module}/parameters/nested", values.switch(text)
         finding = Finding("kvm.nested", UNKNOWN, text, "Y or 1", source)
         if on is None:
-            return dataclasses.replace(finding, why="Neither a yes nor a no.")
+            hint = f"See modinfo -p {module} for what {text!r} means."
+            return dataclasses.replace(finding, why="Neither a yes nor a no.", hint=hint, fix="module")
         if on:
             return dataclasses.replace(finding, status=PASS, why="Guests may use KVM.")
         return dataclasses.replace(
@@ -167,6 +173,10 @@ def _nesting_unsaid(host: Host, arch: str) -> Finding:
             hint="Use a host with vmx or svm.",
             fix="hardware",
         )
+    if not host.listdir("/sys/module"):
+        return dataclasses.replace(
+            finding, why=values.MODULES_HIDDEN, hint="Run the check on the host itself.", fix="host"
+        )
     return dataclasses.replace(
         finding,
         why="No KVM module with this option is loaded.",
@@ -183,7 +193,8 @@ def _log(log: str | None) -> Finding:
             UNKNOWN,
             source=source,
             why="The kernel log cannot be read, so nothing can be concluded from it.",
-            hint="Run the check as root (become); kernel.dmesg_restrict keeps others out.",
+            hint="Run the check as root (become) and on the host itself: kernel.dmesg_restrict keeps others out, "
+            "and so do containers.",
             fix="host",
         )
     found = values.evidence(log, _LOG_WORTH_SHOWING)

@@ -57,7 +57,7 @@ def _hugepages(host: Host, size: str, gigabyte: bool) -> Finding:
     value: dict[str, t.Any] = {
         **pool,
         "nodes": {node: _pool(host, f"{_NODES}/{node}/hugepages/{name}") for node in _nodes(host)},
-        "mounts": _mounts(host.text("/proc/self/mounts") or host.text("/proc/mounts")),
+        "mounts": _mounts(host.text("/proc/self/mounts") or host.text("/proc/mounts"), _SIZES[size]),
     }
     if pool["total"]:
         why = f"{pool['total']} pages are set aside, {pool.get('free', 0)} of them free."
@@ -77,7 +77,12 @@ def _hugepages(host: Host, size: str, gigabyte: bool) -> Finding:
 def _no_pool(host: Host, check: str, source: str, cpu_can: bool) -> Finding:
     if not host.listdir(_POOLS):
         return Finding(
-            check, UNKNOWN, source=source, why="The kernel's huge page pools cannot be read.", fix="host"
+            check,
+            UNKNOWN,
+            source=source,
+            why="The kernel's huge page pools cannot be read.",
+            hint="Look on the host itself; a kernel without CONFIG_HUGETLBFS has none.",
+            fix="host",
         )
     if cpu_can:
         return Finding(
@@ -104,10 +109,16 @@ def _nodes(host: Host) -> list[str]:
     return sorted(names, key=lambda name: int(name[4:]))
 
 
-def _mounts(mounts: str | None) -> list[str]:
-    """Return the mount points of hugetlbfs with their page size."""
+def _mounts(mounts: str | None, kilobytes: int) -> list[str]:
+    """Return the mount points of hugetlbfs with this page size, and those that do not tell theirs."""
     fields = [line.split() for line in (mounts or "").splitlines()]
-    return [f"{field[1]} ({field[3]})" for field in fields if len(field) > 3 and field[2] == "hugetlbfs"]
+    found = [(field[1], field[3]) for field in fields if len(field) > 3 and field[2] == "hugetlbfs"]
+    size = f"pagesize={kilobytes // 1024}M"
+    return [
+        f"{place} ({options})"
+        for place, options in found
+        if size in options.split(",") or "pagesize=" not in options
+    ]
 
 
 def _numa(host: Host) -> Finding:
@@ -141,7 +152,7 @@ def _thp(host: Host) -> Finding:
         name: values.chosen(host.text(f"{_THP}/{name}")) for name in ("enabled", "defrag", "shmem_enabled")
     }
     if modes["enabled"] is not None:
-        return Finding("memory.thp", PASS, modes, source=_THP, why=f"Used {modes['enabled']}.")
+        return Finding("memory.thp", PASS, modes, source=_THP, why=f"The mode is {modes['enabled']}.")
     if host.listdir("/sys/kernel/mm") and not host.exists(_THP):
         return Finding(
             "memory.thp", NOT_APPLICABLE, source=_THP, why="This kernel has no transparent huge pages."

@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
 
 _ADDRESS = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([01][0-9a-f])\.([0-7])", re.ASCII | re.IGNORECASE)
+_INTEGER = re.compile(r"-?(0x[0-9a-f]{1,16}|\d{1,19})", re.ASCII | re.IGNORECASE)
 _NOIOMMU = "vfio-noiommu"
 # Baseboard management controllers bring a display for the remote console; nobody passes it on.
 # ASPEED, Matrox, XGI, and Huawei's Hi1710.
@@ -24,6 +25,7 @@ _BRIDGE_CLASSES = ("0604", "0607", "0609")
 
 # Resource flags, include/linux/ioport.h of the kernel.
 _FLAG_MEMORY, _FLAG_PREFETCH, _FLAG_64BIT, _FLAG_UNSET = 0x200, 0x2000, 0x100000, 0x20000000
+_NO_FLAGS = "0x0000000000000000"
 _ROM = 6
 _BAR_REGISTERS, _BAR_COUNT = 0x10, 6
 _SERIAL_CAPABILITY = 0x0003
@@ -218,11 +220,11 @@ def parse_bars(resource: str, config: bytes | None = None) -> tuple[Bar, ...]:
     """
     bars = []
     for index, line in enumerate(resource.splitlines()):
-        numbers = [parse_int(word) for word in line.split()]
-        if len(numbers) != 3 or None in numbers:
+        words = line.split()
+        if len(words) != 3 or words[2] == _NO_FLAGS or index == _ROM:
             continue
-        start, end, flags = t.cast("list[int]", numbers)
-        if flags and index != _ROM:
+        start, end, flags = (parse_int(word) for word in words)
+        if start is not None and end is not None and flags:
             bars.append(Bar(index, start, end, flags))
     known = {bar.index for bar in bars}
     wiped = [Bar(index, 0, 0, flags) for index, flags in _wired_windows(config) if index not in known]
@@ -275,6 +277,6 @@ def parse_serial(config: bytes | None) -> str | None:
 
 def parse_int(text: str | None) -> int | None:
     """Return the integer that sysfs wrote, decimal or ``0x``; ``None`` for anything else."""
-    if text is None or not re.fullmatch(r"-?(0x[0-9a-f]{1,16}|\d{1,19})", text, re.ASCII | re.IGNORECASE):
+    if text is None or not _INTEGER.fullmatch(text):
         return None
     return int(text, 16 if "x" in text.lower() else 10)

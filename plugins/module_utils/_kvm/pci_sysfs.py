@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import posixpath
 import typing as t
 
@@ -50,7 +49,7 @@ class _Folder:
         self.host = host
         self.address = address
         entry = f"{_DEVICES}/{address}"
-        self.path = posixpath.normpath(posixpath.join(_DEVICES, _target(host, entry) or entry))
+        self.path = posixpath.normpath(posixpath.join(_DEVICES, host.target(entry) or entry))
         self.names = frozenset(host.listdir(self.path))
 
     def text(self, name: str) -> str | None:
@@ -76,13 +75,6 @@ class _Folder:
         parts = self.path.split("/")
         roots = [part for part in parts if part.startswith("pci") and ":" in part]
         return (roots[-1] if roots else ""), tuple(part for part in parts[:-1] if pci.is_address(part))
-
-
-def _target(host: Host, path: str) -> str | None:
-    try:
-        return os.readlink(host.path(path))
-    except OSError:
-        return None
 
 
 def _device(folder: _Folder, slots: t.Mapping[str, str], reset_known: bool) -> pci.PciDevice:

@@ -66,7 +66,8 @@ def reserved_regions(device: pci.PciDevice, around: Surroundings) -> Answer:
     if group is None or group.fake:
         return _groupless(around.snapshot, "it is in no IOMMU group")
     if group.reserved is None:
-        return Answer(UNKNOWN, None, f"reserved_regions of group {group.number} cannot be read")
+        why = f"reserved_regions of group {group.number} cannot be read"
+        return Answer(UNKNOWN, None, why, "Look on the host itself, as root.", "host")
     value = [f"{region.start:#x}-{region.end:#x}" for region in group.direct]
     if not value:
         return Answer(PASS, value)
@@ -104,7 +105,8 @@ def isolation(device: pci.PciDevice, around: Surroundings) -> Answer:
 
 
 def _groupless(snapshot: pci.PciSnapshot, why: str) -> Answer:
-    return Answer(UNKNOWN if snapshot.groups is None else NOT_APPLICABLE, None, why)
+    status = UNKNOWN if snapshot.groups is None else NOT_APPLICABLE
+    return Answer(status, None, why, "See iommu.active and iommu.groups for the way to IOMMU groups.")
 
 
 def _ungrouped(device: pci.PciDevice) -> Answer:
@@ -135,7 +137,7 @@ def reset(device: pci.PciDevice, around: Surroundings) -> Answer:
 def bars(device: pci.PciDevice, around: Surroundings) -> Answer:
     """Every memory window needs an address; large ones need firmware that maps above 4 GiB."""
     if device.bars is None:
-        return Answer(UNKNOWN, None, "resource cannot be read")
+        return Answer(UNKNOWN, None, "resource cannot be read", "Look on the host itself, as root.", "host")
     value = {bar.index: bar.size for bar in device.bars if bar.unmapped}
     if not value:
         return Answer(PASS, value)

@@ -87,7 +87,7 @@ def examine(host: Host, policy: Policy) -> dict[str, t.Any]:
     """
     gate.refuse_empty_wishes(policy)
     host = dataclasses.replace(host, run=remembering(host.run))
-    findings = [finding for source in CHECKS for finding in source.checks(host, policy)]
+    findings = from_inside([finding for source in CHECKS for finding in source.checks(host, policy)])
     obstacles = gate.unmet(policy.require, findings)
     facts = {**_processor_facts(host), **flat(findings)}
     return {
@@ -101,6 +101,17 @@ def examine(host: Host, policy: Policy) -> dict[str, t.Any]:
         "unmet": [obstacle.as_dict() for obstacle in obstacles],
         "msg": gate.message(obstacles) if obstacles else "",
     }
+
+
+def from_inside(findings: t.Sequence[Finding]) -> list[Finding]:
+    """In a container, say whose firmware, kernel arguments and modules the remedies mean. Pure."""
+    container = any(f.id == "host.container" and f.value for f in findings)
+    return [
+        dataclasses.replace(f, hint=f"{f.hint} Do this on the host of the container.")
+        if container and f.hint and f.fix in ("firmware", "cmdline", "module")
+        else f
+        for f in findings
+    ]
 
 
 def verdict(findings: t.Sequence[Finding], obstacles: t.Sequence[gate.Unmet]) -> str:

@@ -61,7 +61,12 @@ def _mode(mode: str) -> Finding:
     finding = Finding("firmware.mode", PASS, mode, "uefi", "/sys/firmware")
     if not mode:
         return dataclasses.replace(
-            finding, status=UNKNOWN, value=None, why="/sys/firmware is empty or masked.", fix="host"
+            finding,
+            status=UNKNOWN,
+            value=None,
+            why="/sys/firmware is empty or masked, as in a container.",
+            hint="Run the check on the host itself.",
+            fix="host",
         )
     if mode != "bios":
         return dataclasses.replace(finding, why="The firmware hands over in its native mode.")
@@ -89,6 +94,13 @@ def _secure_boot(host: Host, mode: str) -> Finding:
     if state == 0 or (state is None and host.listdir(_VARIABLES) and not host.exists(finding.source)):
         return dataclasses.replace(
             finding, status=PASS, value="off", why="The firmware checks no signatures at boot."
+        )
+    if state is None and not mode:
+        return dataclasses.replace(
+            finding,
+            why="/sys/firmware is empty or masked, as in a container.",
+            hint="Run the check on the host itself.",
+            fix="host",
         )
     if state is None:
         return dataclasses.replace(
@@ -123,11 +135,10 @@ def _setup_mode(host: Host, mode: str) -> Finding:
         )
     return dataclasses.replace(
         finding,
-        status=WARN,
         value="setup",
-        expected="user",
-        why="Setup mode: any program that runs can enrol its own Secure Boot keys.",
-        hint="Enrol the platform keys in the firmware setup.",
+        why="Setup mode: no platform key is enrolled, so Secure Boot is off and any program that runs as root "
+        "could enrol its own keys.",
+        hint="Before Secure Boot is switched on, enrol the platform keys in the firmware setup.",
         fix="firmware",
         needs_reboot=True,
     )
@@ -152,7 +163,9 @@ def _mok(host: Host, mode: str) -> Finding:
         return dataclasses.replace(
             finding, status=UNKNOWN, why="The variables of the firmware cannot be read."
         )
-    return dataclasses.replace(finding, status=PASS, value="default", why="shim keeps its default.")
+    return dataclasses.replace(
+        finding, status=PASS, value="default", why="Nothing tells shim to skip its checks."
+    )
 
 
 def _lockdown(host: Host) -> Finding:

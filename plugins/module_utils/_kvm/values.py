@@ -18,6 +18,9 @@ _LOG_COMMANDS = (
     ("dmesg",),
 )
 _LOG_TIMEOUT_S = 20.0
+MODULES_HIDDEN = (
+    "/sys/module is empty or not there, as in a container: which modules are loaded cannot be told."
+)
 
 
 def switch(text: str | None) -> bool | None:
@@ -68,7 +71,13 @@ def kernel_log(host: Host) -> str | None:
     return None
 
 
-def evidence(log: str | None, patterns: t.Iterable[str]) -> list[str]:
-    """Return the log lines that match one of the patterns, each line once, in order."""
-    wanted = re.compile("|".join(patterns), re.IGNORECASE)
-    return list(dict.fromkeys(line.strip() for line in (log or "").splitlines() if wanted.search(line)))
+def evidence(log: str | None, phrases: t.Iterable[str]) -> list[str]:
+    """Return the log lines that hold one of the phrases in any case, each line once, in order.
+
+    The log is long and hardly ever holds one, so lines are looked at only if the whole does.
+    """
+    whole = (log or "").lower()
+    present = [phrase.lower() for phrase in phrases if phrase.lower() in whole]
+    lines = (log or "").splitlines() if present else []
+    found = (line.strip() for line in lines if any(phrase in line.lower() for phrase in present))
+    return list(dict.fromkeys(found))

@@ -19,6 +19,13 @@ _VENDOR_MODULES = frozenset({"kvm_intel", "kvm_amd"})
 _ID = "kvm.virtualisation"
 _SOURCE = "/dev/kvm"
 _EXPECTED = "a working KVM"
+# How a device gets into a container, by the name that its manager leaves there.
+_PASS_IN = {
+    "docker": "--device /dev/kvm",
+    "podman": "--device /dev/kvm",
+    "lxc": "lxc.mount.entry, lxc.cgroup2.devices.allow",
+    "systemd-nspawn": "--bind=/dev/kvm, and DeviceAllow=/dev/kvm rw in its unit",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +190,7 @@ def _container(evidence: Evidence) -> Finding | None:
         UNKNOWN,
         "container",
         f"Container ({name}) without /dev/kvm: it cannot tell what its host is able to do.",
-        f"Check the host, or pass /dev/kvm into the container ({name}: --device /dev/kvm or a bind mount).",
+        f"Check the host, or pass /dev/kvm into the container ({_PASS_IN.get(name, 'a bind mount')}).",
         "host",
     )
 

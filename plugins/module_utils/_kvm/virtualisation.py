@@ -27,13 +27,13 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.policy import
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.verdict import Evidence, verdict
 
 LOG_FIRMWARE_OFF = (
-    r"VMX \(outside TXT\) disabled by BIOS",
-    r"VMX not enabled \(by BIOS\)",
-    r"kvm: disabled by bios",
-    r"SVM disabled \(by BIOS\)",
+    "VMX (outside TXT) disabled by BIOS",
+    "VMX not enabled (by BIOS)",
+    "kvm: disabled by bios",
+    "SVM disabled (by BIOS)",
 )
-LOG_NO_EL2 = (r"HYP mode not available",)
-LOG_SEV_GUEST = (r"KVM is unsupported when running as an SEV guest",)
+LOG_NO_EL2 = ("HYP mode not available",)
+LOG_SEV_GUEST = ("KVM is unsupported when running as an SEV guest",)
 IDS = {
     "cpu.virtualisation": "Layer 1: the CPU has hardware virtualisation",
     "firmware.virtualisation": "Layer 2: the firmware leaves hardware virtualisation switched on",
@@ -118,13 +118,12 @@ def _cpu(evidence: Evidence) -> Finding:
 
 
 def _firmware(evidence: Evidence) -> Finding:
-    finding = Finding("firmware.virtualisation", UNKNOWN, source=evidence.firmware_source)
+    finding = Finding("firmware.virtualisation", UNKNOWN, expected="on", source=evidence.firmware_source)
     if evidence.firmware is False:
         return dataclasses.replace(
             finding,
             status=FAIL,
             value="off",
-            expected="on",
             why="The firmware switched hardware virtualisation off and locked it.",
             hint=evidence.firmware_remedy,
             fix="firmware",
@@ -175,7 +174,7 @@ def _device(evidence: Evidence) -> Finding:
             finding,
             status=UNKNOWN if evidence.hidden else FAIL,
             value=probe.open_error,
-            why=_OPEN_ERRORS.get(probe.open_error, f"Opening it fails with {probe.open_error}."),
+            why=_unopened(evidence),
             hint=verdict(evidence).hint,
             fix=verdict(evidence).fix,
         )
@@ -187,6 +186,13 @@ def _device(evidence: Evidence) -> Finding:
         hint=f"See what {device.DEVICE} is (ls -l): the character device 10:232 is expected.",
         fix="host",
     )
+
+
+def _unopened(evidence: Evidence) -> str:
+    error = evidence.probe.open_error
+    if error == "ENOENT" and evidence.hidden:
+        return "There is no such device in here, which says nothing about the machine."
+    return _OPEN_ERRORS.get(error, f"Opening it fails with {error}.")
 
 
 def _create(evidence: Evidence, policy: Policy) -> Finding:

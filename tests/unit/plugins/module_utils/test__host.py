@@ -63,6 +63,8 @@ def test_link_is_the_last_component_even_when_it_dangles(tmp_path: pathlib.Path)
     (tmp_path / "plain").write_text("")
     host = Host(root=str(tmp_path))
     assert host.link("/driver") == "vfio-pci"
+    assert host.target("/driver") == "../../bus/pci/drivers/vfio-pci"
+    assert host.target("/plain") is None
     assert host.exists("/driver")
     assert host.link("/plain") is None
     assert host.link("/nowhere") is None and not host.exists("/nowhere")

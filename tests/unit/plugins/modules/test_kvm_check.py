@@ -20,6 +20,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import device
 from ansible_collections.hearth.gpu_host.plugins.modules import kvm_check
 
+REPOSITORY = pathlib.Path(__file__).resolve().parents[4]
 DMI = "/sys/class/dmi/id"
 
 
@@ -185,6 +186,17 @@ def test_a_requirement_that_is_not_met_fails_with_its_remedy(
 
 def test_every_requirement_has_a_refusal_here() -> None:
     assert {requirement for requirement, *_rest in REFUSALS} == set(kvm_check.REQUIREMENTS)
+
+
+@pytest.mark.parametrize("scenario", ["container", "virtual_host"])
+def test_the_scenarios_ask_real_hosts_for_every_requirement(scenario: str) -> None:
+    text = (REPOSITORY / "molecule" / scenario / "refusals.yml").read_text(encoding="utf-8")
+    rows = yaml.safe_load(text)["refusals"]
+    assert {name for row in rows for name in row["require"]} == set(kvm_check.REQUIREMENTS)
+    assert {key for row in rows for key in row} <= {"require", "options", "expect", "says"}
+    assert {option for row in rows for option in row.get("options", {})} <= set(kvm_check.ARGUMENT_SPEC)
+    assert {row["expect"] for row in rows} <= {"met", "refused", "found"}
+    assert all(row.get("says") for row in rows if row["expect"] == "refused")
 
 
 def test_an_unknown_requirement_is_refused_as_unknown(run: Run, tmp_path: pathlib.Path) -> None:

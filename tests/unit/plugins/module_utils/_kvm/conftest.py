@@ -15,6 +15,7 @@ import typing as t
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[5]
+OWN = REPOSITORY / "tests" / "unit" / "fixtures" / "hosts"
 CAPTURES = pathlib.Path(
     os.environ.get("GPU_HOST_CAPTURES", str(REPOSITORY.parent / "shared" / "data" / "hardware"))
 )
@@ -26,7 +27,8 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], pathl
 
     @functools.cache
     def unpack(name: str) -> pathlib.Path:
-        archive = CAPTURES / f"{name}.tar.gz"
+        archives = [folder / f"{name}.tar.gz" for folder in (OWN, CAPTURES)]
+        archive = next((path for path in archives if path.exists()), archives[-1])
         if not archive.exists():
             pytest.skip(f"no capture {archive.name} in {CAPTURES}; set GPU_HOST_CAPTURES to its folder")
         folder = tmp_path_factory.mktemp(name)

@@ -38,6 +38,18 @@ def test_unknown_is_said_to_be_unknown() -> None:
     assert "not met" not in message
 
 
+@pytest.mark.parametrize("status", ["fail", "warn", "na"])
+def test_what_is_known_is_said_without_the_words_of_the_module(status: str) -> None:
+    message = gate.message(gate.unmet(["kvm"], [Finding("kvm.virtualisation", status, why="So it is.")]))
+    assert message == "This host is not ready. kvm is not met by kvm.virtualisation: So it is."
+
+
+def test_isolation_also_asks_whether_a_device_is_in_any_group() -> None:
+    """A device that bypasses the IOMMU shares its group with nobody, for it has none."""
+    findings = [Finding("iommu.isolation", "pass"), Finding("device.isolation", "fail")]
+    assert [obstacle.finding.id for obstacle in gate.unmet(["isolation"], findings)] == ["device.isolation"]
+
+
 def test_a_check_that_gave_no_answer_is_unknown() -> None:
     assert [obstacle.as_dict() for obstacle in gate.unmet(["kvm"], [])] == [
         {"requirement": "kvm", "id": "kvm.virtualisation", "status": "unknown"}

@@ -36,6 +36,7 @@ def test_pages_are_counted_on_each_node(tmp_path: pathlib.Path) -> None:
     for node, total in ((0, 8), (1, 0), (10, 0)):
         pool(machine, 1048576, total, total, f"/sys/devices/system/node/node{node}")
     mounts = "proc /proc proc rw 0 0\nhugetlbfs /dev/hugepages1G hugetlbfs rw,pagesize=1024M 0 0\n"
+    mounts += "hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0\n"
     machine.put("/proc/self/mounts", mounts, source="fs/proc_namespace.c; fs/hugetlbfs/inode.c")
     found = ask(machine)
     gigabyte = found["memory.hugepages_1g"]

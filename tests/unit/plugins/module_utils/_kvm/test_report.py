@@ -10,11 +10,12 @@ import typing as t
 
 import hosts
 import pytest
+import trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Completed
-from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Reading
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import device, gate, report
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding import FIXES, Finding
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.policy import Policy
@@ -99,7 +100,15 @@ def test_every_source_answers_every_one_of_its_questions_once(
 
 @pytest.mark.parametrize(
     "name",
-    ["intel-i7-1270p", "amd-ryzen-1600", "intel-xeon-l5640", "nvidia-accelerator", "accelerator", "arm64"],
+    [
+        "lab-q35-intel",
+        "intel-i7-1270p",
+        "amd-ryzen-1600",
+        "intel-xeon-l5640",
+        "nvidia-accelerator",
+        "accelerator",
+        "arm64",
+    ],
 )
 def test_real_captures_give_a_whole_report(name: str, capture: t.Callable[[str], pathlib.Path]) -> None:
     result = report.examine(hosts.Machine(capture(name)).host, Policy())
@@ -198,6 +207,82 @@ def test_files_that_cannot_be_read_are_unknown(tmp_path: pathlib.Path) -> None:
         "kvm.virtualisation",
     ):
         assert checks[identity] == "unknown", identity
+
+
+@pytest.mark.parametrize("build", MACHINES.values(), ids=MACHINES)
+@pytest.mark.parametrize("masked", [False, True])
+def test_whatever_is_required_and_missing_has_a_remedy(
+    build: t.Callable[[pathlib.Path], hosts.Machine], masked: bool, tmp_path: pathlib.Path
+) -> None:
+    machine = build(tmp_path)
+    if masked:
+        machine.put("/run/systemd/container", "lxc\n", source="https://systemd.io/CONTAINER_INTERFACE")
+    policy = Policy(
+        require=tuple(gate.REQUIREMENTS),
+        min_kernel="99.0",
+        min_bios_date="2099-01-01",
+        smt="on",
+        peers=(("192.0.2.1", 1),),
+        expected_gpus=99,
+        devices=("0000:7f:00.0",),
+    )
+    machine.commands["ping"] = Completed(0, "rtt min/avg/max/mdev = 0.9/1.5/2.1/0.4 ms\n", "")
+    result = report.examine(machine.host, policy)
+    by_id = {check["id"]: check for check in result["checks"]}
+    assert {entry["requirement"] for entry in result["unmet"]} >= {
+        "kvm",
+        "isolation",
+        "bios_date",
+        "peer_rtt",
+    }
+    assert [entry["id"] for entry in result["unmet"] if not by_id[entry["id"]]["hint"]] == []
+    assert all(by_id[entry["id"]]["hint"] in result["msg"] for entry in result["unmet"])
+
+
+@pytest.mark.parametrize("folders", [("sys/class/iommu", "sys/kernel/iommu_groups"), ()])
+def test_a_device_without_a_group_has_a_remedy(folders: tuple[str, ...], tmp_path: pathlib.Path) -> None:
+    tree = trees.Tree(tmp_path).cpuinfo("GenuineIntel", "vmx")
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    t.cast(trees.Tree, tree).device("01:00.0", "10de:2330", "030200", source=trees.SYSFS)
+    policy = Policy(require=("isolation", "devices"), devices=("0000:01:00.0",))
+    result = report.examine(tree.host, policy)
+    missing = {entry["id"] for entry in result["unmet"]}
+    assert missing == {"iommu.isolation", "device.isolation", "device.reserved_regions", "device.bars"}
+    assert [check["id"] for check in result["checks"] if check["id"] in missing and not check["hint"]] == []
+
+
+def test_in_a_container_a_remedy_for_the_machine_says_where() -> None:
+    inside = Finding("host.container", "na", "podman")
+    machine = Finding("cpu.nested_paging", "unknown", hint="Load the module.", fix="module")
+    here = Finding("kernel.log", "unknown", hint="Become root.", fix="host")
+    hints = [finding.hint for finding in report.from_inside([inside, machine, here])]
+    assert hints == ["", "Load the module. Do this on the host of the container.", "Become root."]
+    outside = [Finding("host.container", "pass", ""), machine]
+    assert report.from_inside(outside) == outside
+
+
+def test_modules_that_cannot_be_seen_are_not_said_to_be_missing(tmp_path: pathlib.Path) -> None:
+    machine = hosts.Machine(tmp_path).cpuinfo("AuthenticAMD")
+    checks = {check["id"]: check for check in report.examine(machine.host, Policy())["checks"]}
+    for identity in ("kvm.module", "kvm.nested", "cpu.nested_paging", "iommu.unsafe_overrides"):
+        assert checks[identity]["status"] == "unknown", identity
+        assert "cannot be told" in checks[identity]["why"], identity
+
+
+def test_the_processor_is_read_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 256 threads /proc/cpuinfo has 400 kB, and its reading interrupts every one of them."""
+    asked: list[str] = []
+    machine = hosts.intel(tmp_path, "vmx")
+
+    def read(host: Host, path: str) -> Reading:
+        asked.append(path)
+        return original(host, path)
+
+    original = Host.read
+    monkeypatch.setattr(Host, "read", read)
+    report.examine(machine.host, Policy())
+    assert asked.count("/proc/cpuinfo") == 1
 
 
 def test_the_host_is_only_read(tmp_path: pathlib.Path) -> None:

@@ -131,6 +131,13 @@ def test_only_wanted_names_are_kept() -> None:
     assert pci_names.parse(PCI_IDS, [device]) == {"8086": "Intel Corporation", "8086:2330": "Not NVIDIA's"}
 
 
+def test_the_product_of_another_maker_is_no_name() -> None:
+    text = PCI_IDS + "1002  AMD\n\t74a1  Instinct\n"
+    device = pci.PciDevice("0000:3b:00.0", vendor="10de", device="74a1")
+    assert pci_names.parse(text, [device]) == {"10de": "NVIDIA Corporation"}
+    assert pci_names.parse(text, [pci.PciDevice("0000:3b:00.0", vendor="abcd", device="74a1")]) == {}
+
+
 def test_link_slot_and_label_are_drawn(tmp_path: pathlib.Path) -> None:
     files = {"current_link_speed": "8.0 GT/s PCIe\n", "current_link_width": "8\n", "max_link_width": "16\n"}
     tree = trees.translating(tmp_path).device(

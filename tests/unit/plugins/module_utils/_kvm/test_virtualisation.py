@@ -161,6 +161,8 @@ def test_a_container_without_the_device_says_nothing_about_its_host(
     )
     found = ask(machine)
     assert summary(found) == ("pass", "unknown", "unknown", "unknown", "unknown", "container")
+    assert "not loaded" not in found["kvm.device"].why, "the module may be loaded on the host"
+    assert "/dev/kvm" in found["kvm.virtualisation"].hint
     assert name in found["kvm.virtualisation"].why
 
 

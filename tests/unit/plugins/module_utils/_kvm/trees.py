@@ -172,6 +172,7 @@ def bare(root: pathlib.Path) -> Tree:
     tree = Tree(root)
     tree.cpuinfo("GenuineIntel", "vmx")
     tree.table("FACP").table("APIC")
+    tree.put("/sys/module/printk/parameters/time", "Y\n", source="kernel/printk/printk.c, always built in")
     tree.folder("/sys/class/iommu", source="drivers/iommu/iommu-sysfs.c: the class is there without a driver")
     tree.folder("/sys/kernel/iommu_groups", source="drivers/iommu/iommu.c iommu_init()")
     tree.folder("/sys/bus/pci/devices", source=SYSFS)
