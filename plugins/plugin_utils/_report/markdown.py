@@ -1,0 +1,135 @@
+# Copyright (c) 2026, hearth.gpu_host maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the collection: may change in any release.
+"""The report as Markdown, for tickets and terminals. The order is that of the page."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import model, words
+
+
+def render(report: model.Report) -> str:
+    """Return the text of the Markdown file."""
+    parts = [
+        _head(report),
+        _attention(report),
+        _quiet(report),
+        _machine(report),
+        _changes(report),
+        _declared(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(report: model.Report) -> str:
+    lines = [
+        f"# {_safe(report.title)}",
+        f"**{words.SIGNS[report.verdict.level]} {_safe(report.verdict.headline)}.** {_safe(report.verdict.detail)}",
+    ]
+    if report.emulated:
+        lines.append(f"> **This hardware is emulated ({_safe(report.emulated)}).** {words.EMULATED}")
+    if report.predicted:
+        lines.append(f"> **This is a prediction.** {words.PREDICTED}")
+    lines.append("\n".join(f"* {_safe(name)}: {_safe(value)}" for name, value in report.summary))
+    return "\n\n".join(line for line in lines if line)
+
+
+def _attention(report: model.Report) -> str:
+    cards = [
+        _finding(advice.first) if len(advice.findings) == 1 else _several(advice) for advice in report.advice
+    ]
+    return "\n\n".join(["## What needs attention", *cards]) if cards else ""
+
+
+def _several(advice: model.Advice) -> str:
+    first, lines = advice.first, []
+    for why, findings in advice.reasons:
+        lines += [_safe(why), ""] if why else []
+        lines += [f"* {_safe(item.title)} (`{item.id}`, {_safe(item.source)})" for item in findings] + [""]
+    head = f"### {words.SIGNS[first.status]} {words.ONE[first.status]}: {len(advice.findings)} checks"
+    tail = [f"**Next step: {_safe(first.hint)}**"] if first.hint else []
+    return "\n".join([head, "", *lines, *tail]).rstrip()
+
+
+def _finding(item: model.Finding) -> str:
+    facts = [
+        ("Found", "; ".join(words.found(item))),
+        ("Expected", "" if item.expected in (None, "") else words.shown(item.expected)),
+        ("Next step", item.hint),
+        *words.facts_of(item),
+    ]
+    lines = [
+        f"### {words.SIGNS[item.status]} {words.ONE[item.status]}: {_safe(item.title)} (`{item.id}`)",
+        "",
+        _safe(item.why),
+        "",
+    ]
+    return "\n".join(lines + [f"* {name}: {_safe(text)}" for name, text in facts if text])
+
+
+def _quiet(report: model.Report) -> str:
+    findings = report.having(model.PASS, model.NOT_APPLICABLE)
+    rows = [
+        (words.SIGNS[item.status], item.title, f"`{item.id}`", "; ".join(words.found(item)))
+        for item in findings
+    ]
+    return f"## Passed, or not applicable\n\n{_table(('', 'Check', 'Id', 'Found'), rows)}" if rows else ""
+
+
+def _machine(report: model.Report) -> str:
+    owners = report.machine.owners()
+    rows = [
+        (
+            f"`{device.short}`",
+            device.title,
+            device.driver or "no driver",
+            device.group or "none",
+            words.OWNERS[owners[device.group]],
+            str(device.node) if device.node >= 0 else "",
+        )
+        for device in report.machine.devices
+    ]
+    if not rows:
+        return f"## The machine\n\n{words.NO_DEVICES}"
+    return f"## The machine\n\n{_table(('Address', 'Device', 'Driver', 'IOMMU group', 'Owner', 'NUMA node'), rows)}"
+
+
+def _changes(report: model.Report) -> str:
+    title = f"## {words.changes_title(report)}"
+    if report.journal is None:
+        return f"{title}\n\n{words.NOT_RECORDED}"
+    changes = report.journal["changes"]
+    rows = [
+        (change["role"], change["task"], "; ".join(words.describe_change(change)), words.remarks_on(change))
+        for change in changes
+    ]
+    return f"{title}\n\n" + (_table(("Role", "Task", "Change", "Remark"), rows) if rows else "Nothing.")
+
+
+def _declared(report: model.Report) -> str:
+    parts = [
+        f"### {_safe(section.title)}\n\n"
+        + "\n".join(f"* {_code(item)} {_safe(owner)}".rstrip() for item, owner in section.items)
+        for section in report.declared
+    ]
+    return "\n\n".join(["## Declared for this host", *parts]) if parts else ""
+
+
+def _table(heads: t.Sequence[str], rows: t.Iterable[t.Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(_safe(cell) for cell in line)} |" for line in lines)
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('`', ' ')}`"
+
+
+def _safe(text: str) -> str:
+    """Keep text from the host in its line and its cell, and from becoming markup, a heading or a list."""
+    line = re.sub(r"([|<>\\\[\]*])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(\d*)([-#+=~]|(?<=\d)[.)])(?=[-#+=~ ]|$)", r"\1\\\2", line)
