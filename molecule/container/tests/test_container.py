@@ -15,7 +15,7 @@ import pytest
 
 @pytest.fixture(name="report")
 def _report(host: t.Any) -> dict[str, t.Any]:
-    folder = pathlib.Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], "reports")
+    folder = pathlib.Path(os.environ["HEARTH_REPORTS"])
     name = host.check_output("hostname")
     loaded: dict[str, t.Any] = json.loads((folder / name / "readiness.json").read_text(encoding="utf-8"))
     return loaded

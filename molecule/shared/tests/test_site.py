@@ -48,6 +48,11 @@ def test_later_runs_changed_nothing(runs: list[dict[str, t.Any]], name: str) -> 
     assert [changes(run, name) for run in later] == [[]] * len(later)
 
 
+def test_the_report_is_of_a_real_run(name: str) -> None:
+    path = pathlib.Path(os.environ["HEARTH_REPORTS"], name, "readiness.json")
+    assert json.loads(path.read_text(encoding="utf-8"))["predicted"] is False
+
+
 def test_declarations_are_on_the_host_and_readable_as_facts(host: t.Any) -> None:
     declared = json.loads(host.file("/etc/hearth/declarations.d/kvm.json").content_string)
     assert "vhost_net" in declared["modules"]
@@ -70,7 +75,9 @@ def test_the_lease_was_given_back(host: t.Any) -> None:
 
 
 def test_no_half_written_file_is_left(host: t.Any) -> None:
-    assert host.check_output("find /etc /var/lib/hearth -name '.hearth-*'") == ""
+    assert (
+        host.check_output("find /etc /var/lib/hearth /run/hearth -name '*.hearth-new' -o -name '*.new'") == ""
+    )
 
 
 def test_systemd_is_content(host: t.Any) -> None:

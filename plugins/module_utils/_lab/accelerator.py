@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 import typing as t
@@ -43,7 +42,8 @@ def choose(host: Host, kernel: str) -> tuple[str, str]:
 
 def _boot(host: Host, argv: t.Sequence[str]) -> str:
     """Run the emulator; a hang or a crash is an answer, not an error."""
-    with contextlib.suppress(CommandError):
+    try:
         done = host.run(argv, timeout_s=_BOOT_S, check=False)
-        return (done.err.strip().splitlines() or [f"status {done.rc}"])[0]
-    return f"no end within {_BOOT_S:g} s"
+    except CommandError as error:
+        return error.message
+    return (done.err.strip().splitlines() or [f"status {done.rc}"])[0]

@@ -18,7 +18,7 @@ import time
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
-from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError, ParseError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._lab import tap
 
@@ -83,12 +83,11 @@ class Start(Action):
                     start_new_session=True,
                     pass_fds=tuple(descriptors.values()),
                 )
+        record = Record(process.pid, start_time(host, process.pid) or "", ports)
+        _write(spec.record_file, json.dumps(dataclasses.asdict(record)))
         time.sleep(_SETTLE_S)
         if process.poll() is not None:
             raise CommandError(f"{spec.name} ended at once: {_tail(spec.log_file)}", argv=argv)
-        record = Record(process.pid, start_time(host, process.pid) or "", ports)
-        with open(spec.record_file, "w", encoding="utf-8") as stream:
-            json.dump(dataclasses.asdict(record), stream)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +116,13 @@ def load_record(host: Host, spec: Spec) -> Record | None:
     text = host.text(spec.record_file)
     if not text:
         return None
-    return Record(**json.loads(text))
+    try:
+        return Record(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise ParseError(
+            f"{spec.record_file} is no record of a process: {error}.",
+            remedy=f"see whether {spec.name} still runs, end it, and remove the file",
+        ) from error
 
 
 def alive(host: Host, record: Record) -> bool:
@@ -171,6 +176,13 @@ def _wait_gone(host: Host, record: Record, patience: float) -> None:
     deadline = time.monotonic() + patience
     while alive(host, record) and time.monotonic() < deadline:
         time.sleep(0.1)
+
+
+def _write(path: str, text: str) -> None:
+    """Write whole or not at all: a torn record would leave a process that nothing can stop."""
+    with open(f"{path}.new", "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.replace(f"{path}.new", path)
 
 
 def _tail(path: str) -> str:

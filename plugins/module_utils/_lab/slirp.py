@@ -10,11 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import socket
+import time
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+
+_PATIENCE_S = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +54,28 @@ def forwards(api_socket: str) -> frozenset[Forward]:
     return frozenset(Forward(entry["host_port"], entry["guest_port"]) for entry in entries)
 
 
+def _connect(api_socket: str) -> socket.socket:
+    """Connect; a slirp4netns that was started a moment ago may not listen yet."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(_PATIENCE_S)
+        try:
+            connection.connect(api_socket)
+            return connection
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"Nobody answers at {api_socket}: {error.strerror}.",
+                    remedy="see the log of slirp in the host's folder; make lab-down and make lab begin anew",
+                ) from error
+            time.sleep(0.1)
+
+
 def ask(api_socket: str, execute: str, arguments: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Send one request; the answer ends with the connection."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
-        connection.connect(api_socket)
+    with _connect(api_socket) as connection:
         connection.sendall(json.dumps({"execute": execute, "arguments": arguments}).encode())
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

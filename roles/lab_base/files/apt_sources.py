@@ -19,14 +19,21 @@ class Entry(t.NamedTuple):
     uri: str
     suite: str
     components: str
+    key: str = ""
+
+    def line(self, suite: str) -> str:
+        """Return the entry for ``suite`` in the one-line format."""
+        option = f"[signed-by={self.key}] " if self.key else ""
+        return f"deb {option}{self.uri} {suite} {self.components}"
 
 
 def one_line(text: str) -> t.Iterator[Entry]:
-    """Parse the one-line format. Options in brackets are left out: keys are those of the machine."""
+    """Parse the one-line format. Of the options in brackets only the key matters here."""
     for line in text.splitlines():
-        match = re.fullmatch(r"deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.+?)\s*", line)
+        match = re.fullmatch(r"deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)\s+(.+?)\s*", line)
         if match:
-            yield Entry(*match.groups())
+            options, *place = match.groups()
+            yield Entry(*place, key="".join(re.findall(r"signed-by=(\S+)", options or "")))
 
 
 def deb822(text: str) -> t.Iterator[Entry]:
@@ -38,14 +45,19 @@ def deb822(text: str) -> t.Iterator[Entry]:
             continue
         for uri in fields.get("URIs", "").split():
             for suite in fields.get("Suites", "").split():
-                yield Entry(uri, suite, fields.get("Components", ""))
+                yield Entry(uri, suite, fields.get("Components", ""), _key_file(fields.get("Signed-By", "")))
+
+
+def _key_file(signed_by: str) -> str:
+    """Return the path of the key; a key written into the stanza itself cannot be named in one line."""
+    return signed_by.strip() if signed_by.strip().startswith("/") else ""
 
 
 def for_suite(entries: t.Iterable[Entry], own: str, wanted: str) -> list[str]:
     """Keep Debian's own archives, told by the suite's name, and name the wanted suite instead. Pure."""
     names = {own + part: wanted + part for part in PARTS}
     kept = [entry for entry in entries if entry.suite in names]
-    return list(dict.fromkeys(f"deb {entry.uri} {names[entry.suite]} {entry.components}" for entry in kept))
+    return list(dict.fromkeys(entry.line(names[entry.suite]) for entry in kept))
 
 
 def own_suite(root: pathlib.Path) -> str:

@@ -47,13 +47,13 @@ def test_another_suite_comes_from_debians_own_archives_only():
     assert apt_sources.for_suite(apt_sources.deb822(DEB822), "bookworm", "trixie") == [
         "deb http://mirror.example/debian trixie main",
         "deb http://mirror.example/debian trixie-updates main",
-        "deb http://mirror.example/debian-security trixie-security main",
+        "deb [signed-by=/usr/share/keyrings/x.gpg] http://mirror.example/debian-security trixie-security main",
     ]
 
 
 def test_the_one_line_format_is_read_too():
     assert apt_sources.for_suite(apt_sources.one_line(ONE_LINE), "bookworm", "trixie") == [
-        "deb http://mirror.example/debian trixie main contrib"
+        "deb [signed-by=/x.gpg] http://mirror.example/debian trixie main contrib"
     ]
 
 

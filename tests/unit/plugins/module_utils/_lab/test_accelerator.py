@@ -41,7 +41,7 @@ def _node(monkeypatch: pytest.MonkeyPatch) -> None:
         ("Linux version 6.1.0\nKernel panic", "", False, "kvm", "booted"),
         ("Linux version 6.1.0\n", "", True, "kvm", "booted"),  # it came up, and then never ended
         ("", "failed to set MSR 0x10a to 0x69\n", False, "tcg", "MSR 0x10a"),
-        ("", "", True, "tcg", "no end within"),
+        ("", "", True, "tcg", "no answer"),
         ("SeaBIOS", "", False, "tcg", "no kernel boots"),  # firmware alone is no proof
     ],
 )

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 
+import pytest
+
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Gate
 from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Completed
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._lab.network import LabNetwork
 
@@ -27,28 +31,51 @@ class FakeIp:
 
     def __init__(self, *foreign: str) -> None:
         self.namespaces = set(foreign)
-        self.ports: set[str] = set()
+        self.links: dict[str, dict[str, t.Any]] = {}
         self.calls: list[tuple[str, ...]] = []
+        self.die_after = 10**6
+
+    @property
+    def ports(self) -> set[str]:
+        return {name for name, link in self.links.items() if link.get("master")}
 
     def __call__(self, argv: t.Sequence[str], **options: t.Any) -> Completed:
         words = tuple(argv)
         if words[:4] == ("ip", "-j", "netns", "list"):
             return Completed(0, json.dumps([{"name": name} for name in sorted(self.namespaces)]), "")
-        if words[3:] == ("-j", "link", "show"):
-            links = [{"ifname": name, "master": "seg0"} for name in sorted(self.ports)]
-            return Completed(0, json.dumps([{"ifname": "lo"}, *links]), "")
+        if words[3:] == ("-j", "addr", "show"):
+            return Completed(0, json.dumps([{"ifname": "lo"}, *self.links.values()]), "")
+        if len(self.calls) >= self.die_after:
+            raise KeyboardInterrupt
         self.calls.append(words)
         self._change(words)
         return Completed(0, "", "")
 
     def _change(self, words: tuple[str, ...]) -> None:
         if words[1:3] == ("netns", "add"):
+            if words[3] in self.namespaces:
+                raise CommandError("File exists")
             self.namespaces.add(words[3])
         if words[1:3] == ("netns", "del"):
-            self.namespaces.discard(words[3])
-            self.ports.clear()
+            self.namespaces.remove(words[3])
+            inner = words[3].partition("-")[2]
+            self.links = {} if not inner else {n: link for n, link in self.links.items() if n != inner}
+        self._change_links(words)
+
+    def _change_links(self, words: tuple[str, ...]) -> None:
+        if words[2] == "lab" and "add" in words[3:5] and words[3] != "addr":
+            name = words[5]
+            if name in self.links or name == "dev":
+                name = words[6]
+            if name in self.links:
+                raise CommandError("File exists")
+            self.links[name] = {"ifname": name}
+        if words[2:4] == ("lab", "addr"):
+            local, _, length = words[5].partition("/")
+            info = {"local": local, "prefixlen": int(length), "scope": "global"}
+            self.links["seg0"].setdefault("addr_info", []).append(info)
         if "master" in words:
-            self.ports.add(words[5])
+            self.links[words[5]]["master"] = "seg0"
 
 
 def run(ip: FakeIp, check: bool = False, **changes: t.Any) -> dict[str, t.Any]:
@@ -99,3 +126,17 @@ def test_removal_takes_only_what_is_its_own() -> None:
     assert run(ip, state="absent")["changed"] is True
     assert ip.namespaces == {"other", "labyrinth"}
     assert run(ip, state="absent")["changed"] is False
+
+
+@pytest.mark.parametrize("steps", range(16))
+def test_a_run_that_ended_anywhere_is_completed_by_the_next(steps: int) -> None:
+    ip = FakeIp()
+    ip.die_after = steps
+    with contextlib.suppress(KeyboardInterrupt):
+        run(ip)
+    ip.die_after = 10**6
+    run(ip)
+    assert ip.namespaces == {"lab", "lab-gpu02"}
+    assert ip.ports == {"gpu01", "gpu02"}
+    assert len(ip.links["seg0"]["addr_info"]) == 2
+    assert run(ip)["changed"] is False
