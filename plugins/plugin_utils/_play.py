@@ -30,8 +30,8 @@ def play_id(proc: str = "/proc") -> str:
 
 def is_dead(play: str, proc: str = "/proc") -> bool:
     """Tell whether the run is known to be over. False when that cannot be seen from here."""
-    where_and_pid, _, start = play.rpartition("/")
-    where, _, pid = where_and_pid.rpartition("/")
+    where_and_pid, _unused, start = play.rpartition("/")
+    where, _unused, pid = where_and_pid.rpartition("/")
     here = _where(proc)
     if not here or where != here or not pid.isdigit():
         return False

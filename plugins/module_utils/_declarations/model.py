@@ -47,7 +47,7 @@ def style_of(argument: str) -> str:
 
 def pair(value: str) -> tuple[str, str]:
     """Split ``1G=64`` into page size and count; the size is empty for the default size."""
-    size, _, count = value.rpartition("=")
+    size, _unused, count = value.rpartition("=")
     return size, count
 
 

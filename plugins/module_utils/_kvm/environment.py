@@ -55,7 +55,7 @@ def container(host: Host) -> Place | None:
     if named:
         return Place(named.split()[0], "/run/systemd/container")
     for variable in (host.text("/proc/1/environ") or "").split("\0"):
-        key, _, value = variable.partition("=")
+        key, _unused, value = variable.partition("=")
         if key == "container" and value.strip():
             return Place(value.strip(), "/proc/1/environ")
     for path, name in (("/run/.containerenv", "podman"), ("/.dockerenv", "docker")):

@@ -226,7 +226,7 @@ def parse_bars(resource: str, config: bytes | None = None) -> tuple[Bar, ...]:
         start, end, flags = (parse_int(word) for word in words)
         if start is not None and end is not None and flags:
             bars.append(Bar(index, start, end, flags))
-    known = {bar.index for bar in bars}
+    known = {window.index for window in bars}
     wiped = [Bar(index, 0, 0, flags) for index, flags in _wired_windows(config) if index not in known]
     return tuple(sorted(bars + wiped, key=lambda bar: bar.index))
 

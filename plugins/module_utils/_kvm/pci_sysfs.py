@@ -160,7 +160,7 @@ def _aer(folder: _Folder) -> dict[str, dict[str, int]] | None:
 def _counters(text: str) -> dict[str, int]:
     counters = {}
     for line in text.splitlines():
-        name, _, number = line.strip().rpartition(" ")
+        name, _unused, number = line.strip().rpartition(" ")
         count = pci.parse_int(number)
         if name and count and not name.startswith("TOTAL"):
             counters[name] = count

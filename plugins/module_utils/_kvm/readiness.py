@@ -138,11 +138,15 @@ def bars(device: pci.PciDevice, around: Surroundings) -> Answer:
     """Every memory window needs an address; large ones need firmware that maps above 4 GiB."""
     if device.bars is None:
         return Answer(UNKNOWN, None, "resource cannot be read", "Look on the host itself, as root.", "host")
-    value = {bar.index: bar.size for bar in device.bars if bar.unmapped}
+    value = {window.index: window.size for window in device.bars if window.unmapped}
     if not value:
         return Answer(PASS, value)
     named = ", ".join(f"BAR {index} ({_size(size)})" for index, size in value.items())
-    large = [bar for bar in device.bars if bar.unmapped and (bar.large_capable or bar.size >= 4 * _GIB)]
+    large = [
+        window
+        for window in device.bars
+        if window.unmapped and (window.large_capable or window.size >= 4 * _GIB)
+    ]
     if set(value) <= set(_VF_WINDOWS):
         hint = "Enable SR-IOV and Above 4G Decoding in the firmware setup; else try pci=realloc."
         return Answer(WARN, value, f"no room for its virtual functions: {named}", hint, "firmware")
@@ -177,7 +181,7 @@ def boot_framebuffer(device: pci.PciDevice, around: Surroundings) -> Answer:
 
 
 def _overlaps(device: pci.PciDevice, start: int, end: int) -> bool:
-    return any(bar.start and bar.start <= end and start <= bar.end for bar in device.bars or ())
+    return any(window.start and window.start <= end and start <= window.end for window in device.bars or ())
 
 
 def link_width(device: pci.PciDevice, around: Surroundings) -> Answer:

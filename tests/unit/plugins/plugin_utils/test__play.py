@@ -33,7 +33,7 @@ def _tell(queue: t.Any) -> None:
 def test_a_forked_worker_has_the_identity_of_its_run() -> None:
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
-    workers = [context.Process(target=_tell, args=(queue,)) for _ in range(2)]
+    workers = [context.Process(target=_tell, args=(queue,)) for _unused in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -56,7 +56,7 @@ def test_a_killed_run_is_dead_before_and_after_its_parent_noticed(sleeper: subpr
 
 
 def test_a_pid_that_was_given_to_another_process_is_another_run(sleeper: subprocess.Popen[bytes]) -> None:
-    where_and_pid, _, start = id_of(sleeper.pid).rpartition("/")
+    where_and_pid, _unused, start = id_of(sleeper.pid).rpartition("/")
     assert _play.is_dead(f"{where_and_pid}/{int(start) - 1}")
 
 

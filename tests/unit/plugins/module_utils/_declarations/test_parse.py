@@ -147,7 +147,7 @@ BAD: list[tuple[t.Any, str]] = [
     (port(port=True), "port a is True"),
     (port(proto="icmp"), "port a has the protocol 'icmp'"),
     (port(proto=["tcp"]), "port a has the protocol ['tcp']"),
-    (port(**{"from": "10.0.0.77/24"}), "has host bits set"),
+    (port(**{"from": "192.0.2.77/24"}), "has host bits set"),
     (port(**{"from": "Mgmt!"}), "port a is open from 'Mgmt!'"),
     (port(**{"from": 1}), "port a is open from 1"),
     (port(name="A b"), "a port's name is 'A b'"),

@@ -33,7 +33,10 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], pathl
             pytest.skip(f"no capture {archive.name} in {CAPTURES}; set GPU_HOST_CAPTURES to its folder")
         folder = tmp_path_factory.mktemp(name)
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="tar")
+            # The Python that Debian 12 was released with knows no filters yet; newer ones want one.
+            if hasattr(tarfile, "tar_filter"):
+                tar.extraction_filter = tarfile.tar_filter
+            tar.extractall(folder)
         inner = folder / name
         return inner if inner.is_dir() else folder
 

@@ -125,17 +125,17 @@ def test_bars_of_a_large_gpu() -> None:
         (0, (128 << 30) - 1, trees.MEM64_PREFETCH),
     )
     bars = pci.parse_bars(trees.resource(*windows))
-    assert [(bar.index, bar.size, bar.unmapped) for bar in bars] == [
+    assert [(window.index, window.size, window.unmapped) for window in bars] == [
         (0, 1 << 24, False),
         (2, 128 << 30, True),
     ]
-    assert all(bar.large_capable for bar in bars)
+    assert all(window.large_capable for window in bars)
 
 
 def test_a_window_that_the_kernel_wiped_is_still_known_by_its_register() -> None:
     space = trees.config(bars=(0xF000_0000, 0xC, 0x3C, 0x4, 0x1))
     bars = pci.parse_bars(trees.resource((0xF0000000, 0xF0FFFFFF, trees.MEM32)), space)
-    assert [(bar.index, bar.unmapped, bar.large_capable) for bar in bars] == [
+    assert [(window.index, window.unmapped, window.large_capable) for window in bars] == [
         (0, False, False),
         (1, True, True),
         (3, True, False),

@@ -71,7 +71,7 @@ class FakeIp:
                 raise CommandError("File exists")
             self.links[name] = {"ifname": name}
         if words[2:4] == ("lab", "addr"):
-            local, _, length = words[5].partition("/")
+            local, _unused, length = words[5].partition("/")
             info = {"local": local, "prefixlen": int(length), "scope": "global"}
             self.links["seg0"].setdefault("addr_info", []).append(info)
         if "master" in words:

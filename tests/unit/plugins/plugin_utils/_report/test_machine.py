@@ -53,7 +53,7 @@ def test_a_group_that_vfio_made_up_is_no_group() -> None:
 
 def test_members_that_are_no_pci_devices_are_shown() -> None:
     groups = [{"group": "7", "owner": "unbound", "members": ["AMDI0020:00"]}]
-    *_, other = machine.from_topology(topology(groups=groups)).devices
+    *_others, other = machine.from_topology(topology(groups=groups)).devices
     assert (other.address, other.label, other.group) == ("AMDI0020:00", "Platform device", "7")
 
 
