@@ -24,7 +24,7 @@ def replace(host: Host, path: str, content: str, mode: int) -> None:
     """
     target = os.path.realpath(host.path(path)) if host.root == "/" else host.path(path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    _keep(host, path)
+    _keep_file(host, path)
     _put(target, content.encode(), mode)
 
 
@@ -32,7 +32,7 @@ def remove(host: Host, path: str) -> None:
     """Remove ``path``, keeping a backup; a file that is already gone is no error."""
     if not host.exists(path):
         return
-    _keep(host, path)
+    _keep_file(host, path)
     os.unlink(host.path(path))
     _sync_folder(os.path.dirname(host.path(path)))
 
@@ -46,17 +46,19 @@ def backup_path(path: str, which: str = "previous") -> str:
     return os.path.join(BACKUP_DIR, f"{path.strip('/').replace('/', '!')}.{which}")
 
 
-def _keep(host: Host, path: str) -> None:
-    """Keep the content that is about to go. Only root may read it: it may hold secrets."""
-    if not os.path.exists(host.path(path)):
-        return
-    with open(host.path(path), "rb") as stream:
-        content = stream.read()
+def keep(host: Host, path: str, content: bytes) -> None:
+    """Keep a content of ``path`` that is about to go. Only root may read it: it may hold secrets."""
     os.makedirs(host.path(BACKUP_DIR), mode=0o700, exist_ok=True)
     original = host.path(backup_path(path, "original"))
     if not os.path.exists(original):
         _put(original, content, 0o600)
     _put(host.path(backup_path(path, "previous")), content, 0o600)
+
+
+def _keep_file(host: Host, path: str) -> None:
+    if os.path.exists(host.path(path)):
+        with open(host.path(path), "rb") as stream:
+            keep(host, path, stream.read())
 
 
 def _put(target: str, content: bytes, mode: int) -> None:

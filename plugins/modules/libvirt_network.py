@@ -14,9 +14,12 @@ description:
   - Defines, starts, stops and undefines virtual networks, all of them in one call.
   - A network is compared by what is declared of it, not by its XML. What libvirt fills in (uuid, MAC address, bridge
     name) and what others added (DHCP hosts, DNS entries, port groups) stays as it is.
-  - Networks of other names are never touched.
-  - A network that is declared and exists already, such as the C(default) of the distribution, is adopted. It is
-    defined anew with a mark in its metadata, and keeps running.
+  - A network of ours carries a mark in its metadata. Others are never touched.
+  - A network that is declared, and that somebody else made, is adopted if nothing of it gets lost. It is if it is the
+    C(default) of the distribution, untouched, or if it is already as declared. It is then defined anew with our mark,
+    and keeps running. Any other is refused before anything is written, unless O(networks[].adopt=true).
+  - What is ours, and how adopted networks were before, is on record in C(/var/lib/hearth/libvirt.json). A definition
+    that is replaced or removed is kept in C(/var/lib/hearth/backup).
 extends_documentation_fragment:
   - hearth.gpu_host._attributes
 requirements:
@@ -38,10 +41,15 @@ options:
       state:
         description:
           - V(present) defines the network.
-          - V(absent) stops and undefines it, whoever defined it.
+          - V(absent) stops and undefines a network that we made, gives an adopted one back as it was, and leaves one
+            that is not ours alone (RV(left)).
         type: str
         choices: [present, absent]
         default: present
+      adopt:
+        description: Whether to take over a network of this name that somebody else made and that differs.
+        type: bool
+        default: false
       forward:
         description:
           - How guests reach the outside. V(none) isolates them, V(open) leaves the firewall alone.
@@ -136,7 +144,17 @@ actions:
   type: list
   elements: str
   returned: always
-  sample: [define network default, set autostart of network default, start network default]
+  sample:
+    - record what is ours in /var/lib/hearth/libvirt.json
+    - define network default
+    - set autostart of network default
+    - start network default
+left:
+  description: Objects that should be absent and are left alone, because they are not ours.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{name: lan, reason: this network is not ours}]
 unavailable:
   description: Why libvirt did not answer; empty when it did.
   type: str
@@ -156,6 +174,7 @@ IP = {
 NETWORK = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "adopt": {"type": "bool", "default": False},
     "forward": {"type": "str", "choices": ["nat", "route", "open", "bridge", "none"], "default": "nat"},
     "bridge": {"type": "str"},
     "virtualport": {"type": "str", "choices": ["", "openvswitch"]},

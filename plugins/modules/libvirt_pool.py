@@ -13,7 +13,12 @@ author: hearth.gpu_host maintainers (@hearth)
 description:
   - Defines, builds, starts, stops and undefines storage pools, all of them in one call.
   - A pool is compared by what is declared of it, not by its XML. What libvirt fills in stays as it is.
-  - Pools of other names are never touched, and no volume is ever deleted.
+  - No volume is ever deleted.
+  - What is ours, and how adopted pools were before, is on record in C(/var/lib/hearth/libvirt.json), since libvirt
+    keeps no metadata for pools. Other pools are never touched.
+  - A pool that is declared, and that somebody else made, is adopted if it is already as declared. Any other is refused
+    before anything is written, unless O(pools[].adopt=true). A definition that is replaced or removed is kept in
+    C(/var/lib/hearth/backup).
 extends_documentation_fragment:
   - hearth.gpu_host._attributes
 requirements:
@@ -21,7 +26,6 @@ requirements:
 notes:
   - Where libvirt is not installed yet, or its daemon is down, check mode predicts from the definitions that libvirt
     will load when it starts. On a bare host there are none. The real run fails there with what to do.
-  - libvirt keeps no metadata for pools, so a pool is ours by its name alone.
 options:
   pools:
     description: The pools, in the order in which they are handled.
@@ -36,10 +40,15 @@ options:
       state:
         description:
           - V(present) defines the pool.
-          - V(absent) stops and undefines it. The files in it stay.
+          - V(absent) stops and undefines a pool that we made, gives an adopted one back as it was, and leaves one that
+            is not ours alone (RV(left)). The files in it stay.
         type: str
         choices: [present, absent]
         default: present
+      adopt:
+        description: Whether to take over a pool of this name that somebody else made and that differs.
+        type: bool
+        default: false
       type:
         description:
           - V(dir) is a directory, made when it is missing.
@@ -99,7 +108,18 @@ actions:
   type: list
   elements: str
   returned: always
-  sample: [define pool default, set autostart of pool default, build pool default, start pool default]
+  sample:
+    - record what is ours in /var/lib/hearth/libvirt.json
+    - define pool default
+    - set autostart of pool default
+    - build pool default
+    - start pool default
+left:
+  description: Objects that should be absent and are left alone, because they are not ours.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{name: lan, reason: this pool is not ours}]
 unavailable:
   description: Why libvirt did not answer; empty when it did.
   type: str
@@ -114,6 +134,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._module import run
 POOL = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "adopt": {"type": "bool", "default": False},
     "type": {"type": "str", "choices": ["dir", "logical", "netfs"], "default": "dir"},
     "path": {"type": "str"},
     "source": {"type": "str"},

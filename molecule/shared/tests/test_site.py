@@ -25,13 +25,11 @@ def _name(host: t.Any) -> str:
     return str(host.check_output("hostname"))
 
 
-def changes(run: dict[str, t.Any], name: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Return role and actions of everything that a run changed, or said it would, in order.
-
-    Not the task's name: apt cannot predict without its lists, so another task says what it will do.
-    """
+def changes(run: dict[str, t.Any], name: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return role, task and actions of everything that a run changed, or said it would, in order."""
     return [
-        (change["role"], tuple(change["actions"])) for change in run["hosts"].get(name, {}).get("changes", [])
+        (change["role"], change["task"], tuple(change["actions"]))
+        for change in run["hosts"].get(name, {}).get("changes", [])
     ]
 
 

@@ -11,10 +11,35 @@ import abc
 import dataclasses
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
+from ansible_collections.hearth.gpu_host.plugins.module_utils import _textfile
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import (
+    Action,
+    RemoveFile,
+    WriteFile,
+)
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import record
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.connection import Link
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.inventory import Kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Remember(Action):
+    """Write the record of what is ours, or remove an empty one; without libvirt, do nothing and fail."""
+
+    link: Link = dataclasses.field(compare=False, repr=False)
+    content: str
+
+    def describe(self) -> str:
+        # Whether it gets empty depends on earlier tasks, which check mode does not perform.
+        return f"record what is ours in {record.PATH}"
+
+    def perform(self, host: Host) -> None:
+        self.link.open()
+        if self.content:
+            WriteFile(record.PATH, self.content, 0o600).perform(host)
+        else:
+            RemoveFile(record.PATH).perform(host)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +68,20 @@ class LibvirtAction(Action):
 
 
 @dataclasses.dataclass(frozen=True)
-class Define(LibvirtAction):
+class Replacing(LibvirtAction):
+    """An effect after which a definition is gone: it is kept first, like a file that is replaced."""
+
+    previous: str | None
+
+    def perform(self, host: Host) -> None:
+        self.link.open()
+        if self.previous is not None:
+            _textfile.keep(host, f"{self.kind.stored}/{self.name}.xml", self.previous.encode())
+        super().perform(host)
+
+
+@dataclasses.dataclass(frozen=True)
+class Define(Replacing):
     """Store a definition; what runs now keeps the old one until it is restarted."""
 
     xml: str
@@ -94,7 +132,7 @@ class Stop(LibvirtAction):
         self.find(connection).destroy()
 
 
-class Undefine(LibvirtAction):
+class Undefine(Replacing):
     """Forget the definition."""
 
     verb = "undefine"

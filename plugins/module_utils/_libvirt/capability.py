@@ -15,6 +15,8 @@ import typing as t
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import plan as planning
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import record
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.actions import Remember
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.connection import (
     Link,
     Opener,
@@ -26,6 +28,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.model imp
     Inventory,
     Item,
     Wanted,
+    terms,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Capability, Params, Plan
 
@@ -35,9 +38,10 @@ Declared = t.Mapping[str, t.Any]
 
 @dataclasses.dataclass(frozen=True)
 class Model(t.Generic[Config]):
-    """The declared names that exist, and why libvirt did not answer, if it did not."""
+    """The declared names that exist, what is ours, and why libvirt did not answer, if it did not."""
 
     items: t.Mapping[str, Item[Config]]
+    book: record.Book
     why: str = dataclasses.field(default="", compare=False)
 
 
@@ -73,9 +77,13 @@ class LibvirtObjects(Capability[Inventory, Model[Config]], t.Generic[Config]):
     def wanted(self, declared: Declared, base: str | None) -> Wanted[Config]:
         """Return what the declaration asks for, edited into the definition ``base``. Pure."""
 
-    def owned(self, xml: str) -> bool:
-        """Tell whether a definition carries our mark. Pure."""
-        return True
+    @abc.abstractmethod
+    def owned(self, xml: str, entry: record.Entry | None) -> bool:
+        """Tell by its definition and its entry in the record whether an object is ours. Pure."""
+
+    def shipped(self, xml: str) -> bool:
+        """Tell whether a definition is the distribution's own, untouched. Pure."""
+        return False
 
     def builds(self, declared: Declared) -> bool:
         """Tell whether it must be built before it can be started. Pure."""
@@ -85,25 +93,38 @@ class LibvirtObjects(Capability[Inventory, Model[Config]], t.Generic[Config]):
         return read_inventory(self.host, self._link, self.kind, list(self._declared))
 
     def parse(self, raw: Inventory) -> Model[Config]:
-        return Model(
-            {name: self._item(found, self._declared[name]) for name, found in raw.found.items()},
-            why=raw.why,
-        )
+        book = record.parse(raw.record)
+        entries = book.get(self.kind.noun, {})
+        items = {
+            name: self._item(found, self._declared[name], entries.get(name))
+            for name, found in raw.found.items()
+        }
+        return Model(items, book, why=raw.why)
 
     def plan(self, current: Model[Config]) -> Plan[Model[Config]]:
-        actions: list[Action] = []
-        after: dict[str, Item[Config]] = {}
-        for name, declared in self._declared.items():
-            item = current.items.get(name)
-            if declared["state"] == "absent":
-                actions += planning.plan_absent(self._link, self.kind, name, item)
-                continue
-            wanted = self.wanted(declared, item.source if item else None)
-            steps, after[name] = planning.plan_present(
-                self._link, self.kind, name, item, wanted, self.builds(declared)
-            )
-            actions += steps
-        return Plan(tuple(actions), Model(after), {"unavailable": current.why})
+        entries = current.book.get(self.kind.noun, {})
+        steps = {
+            name: self._steps(name, declared, current.items.get(name), entries.get(name))
+            for name, declared in self._declared.items()
+        }
+        ours = {name: step.entry for name, step in steps.items() if step.entry}
+        others = {name: entry for name, entry in entries.items() if name not in steps}
+        # What is to be ours is recorded first, what is no more is forgotten last: a run that dies
+        # in between leaves nothing of ours without an entry, and nothing adopted without its past.
+        during, after = (
+            {**current.book, self.kind.noun: kept} for kept in ({**entries, **ours}, {**others, **ours})
+        )
+        actions: list[Action] = [*self._remember(current.book, during)]
+        actions += [action for step in steps.values() for action in step.actions]
+        actions += self._remember(during, after)
+        return Plan(
+            tuple(actions),
+            Model({name: step.after for name, step in steps.items() if step.after}, _tidy(after)),
+            {
+                "unavailable": current.why,
+                "left": [{"name": name, "reason": step.left} for name, step in steps.items() if step.left],
+            },
+        )
 
     def show(self, model: Model[Config]) -> str:
         lines: list[str] = []
@@ -112,29 +133,61 @@ class LibvirtObjects(Capability[Inventory, Model[Config]], t.Generic[Config]):
             lines += [f"  {key}: {value}" for key, value in _terms(item).items()]
         return "".join(f"{line}\n" for line in lines)
 
-    def _item(self, found: Found, declared: Declared) -> Item[Config]:
+    def _steps(
+        self, name: str, declared: Declared, item: Item[Config] | None, entry: record.Entry | None
+    ) -> planning.Steps:
+        if declared["state"] == "absent":
+            return self._give_back(name, declared, item, entry)
+        wanted = self.wanted(declared, item.source if item else None)
+        if item is not None and not item.owned and not declared["adopt"]:
+            planning.refuse_foreign(self.kind, name, item, wanted, self.shipped(item.source or ""))
+        actions, after = planning.plan_present(
+            self._link, self.kind, name, item, wanted, self.builds(declared)
+        )
+        return planning.Steps(actions, after, planning.entry_for(item, entry, wanted))
+
+    def _give_back(
+        self, name: str, declared: Declared, item: Item[Config] | None, entry: record.Entry | None
+    ) -> planning.Steps:
+        if item is None:
+            return planning.Steps()
+        before = entry.before if entry else None
+        if before is not None:
+            config = self.managed(before.xml, declared)
+            # Without our mark it may still be half given back, by a run that died.
+            if item.owned or item.config == config:
+                wanted = Wanted(config, before.xml, before.autostart, before.active, owned=False)
+                return planning.Steps(*planning.plan_present(self._link, self.kind, name, item, wanted))
+        if item.owned:
+            return planning.Steps(planning.plan_absent(self._link, self.kind, name, item))
+        return planning.Steps(after=item, left=f"this {self.kind.noun} is not ours")
+
+    def _remember(self, now: record.Book, then: record.Book) -> list[Remember]:
+        content = record.render(then)
+        return [] if content == record.render(now) else [Remember(self._link, content)]
+
+    def _item(self, found: Found, declared: Declared, entry: record.Entry | None) -> Item[Config]:
         inactive, live = found.inactive, found.live
         return Item(
             config=None if inactive is None else self.managed(inactive, declared),
             live=None if live is None else self.managed(live, declared),
             autostart=found.autostart,
-            owned=inactive is not None and self.owned(inactive),
+            owned=inactive is not None and self.owned(inactive, entry),
             users=found.users,
             source=inactive if inactive is not None else live,
         )
 
 
+def _tidy(book: record.Book) -> record.Book:
+    """Return the record as it is read back: without kinds that have no entry."""
+    return {noun: entries for noun, entries in book.items() if entries}
+
+
 def _terms(item: Item[t.Any]) -> dict[str, str]:
-    """Return the managed terms of one item; what is not managed does not appear."""
-    config = item.config if item.config is not None else item.live
-    terms = {
-        key: value if isinstance(value, str) else json.dumps(value, default=vars)
-        for key, value in vars(config).items()
-        if value is not None
-    }
+    """Return one item as text."""
     stale = item.live is not None and item.live != item.config
     return {
-        **terms,
+        **terms(item.config if item.config is not None else item.live),
         "owned": json.dumps(item.owned),
         "autostart": json.dumps(item.autostart),
         "running": "with another definition" if stale else json.dumps(item.live is not None),

@@ -17,6 +17,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.connectio
     Link,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.model import Found, Inventory
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.record import PATH as RECORD
 
 # VIR_NETWORK_XML_INACTIVE and VIR_STORAGE_XML_INACTIVE, and VIR_CONNECT_LIST_DOMAINS_ACTIVE.
 _INACTIVE = 1
@@ -41,11 +42,12 @@ class Kind:
 
 def read_inventory(host: Host, link: Link, kind: Kind, names: t.Sequence[str]) -> Inventory:
     """Return what there is under ``names``; libvirt being away is an answer, not an error."""
+    record = host.read(RECORD)
     try:
         found = link.call(f"list {kind.noun}s", lambda connection: _ask(connection, kind, names))
     except LibvirtUnavailable as error:
-        return Inventory(_from_files(host, kind, names), why=error.message)
-    return Inventory(found)
+        return Inventory(_from_files(host, kind, names), record, why=error.message)
+    return Inventory(found, record)
 
 
 def _ask(connection: t.Any, kind: Kind, names: t.Sequence[str]) -> dict[str, Found]:

@@ -8,7 +8,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
+
+from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Reading
 
 Config = t.TypeVar("Config")
 
@@ -33,9 +36,11 @@ class Inventory:
 
     ``why`` is empty when libvirt answered. Otherwise it says why not, and ``found`` comes from
     the files that libvirt will load when it starts: on a bare host there are none.
+    ``record`` is the file that says what is ours.
     """
 
     found: t.Mapping[str, Found]
+    record: Reading
     why: str = ""
 
 
@@ -57,9 +62,19 @@ class Item(t.Generic[Config]):
 
 @dataclasses.dataclass(frozen=True)
 class Wanted(t.Generic[Config]):
-    """One declared object: its definition as data and as libvirt's XML."""
+    """One object as it shall be: its definition as data and as libvirt's XML."""
 
     config: Config
     xml: str
     autostart: bool
     active: bool
+    owned: bool = True
+
+
+def terms(config: t.Any) -> dict[str, str]:
+    """Return the managed terms of a definition as text; what is not managed does not appear."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, default=vars)
+        for key, value in vars(config).items()
+        if value is not None
+    }

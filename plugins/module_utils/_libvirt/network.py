@@ -20,6 +20,13 @@ OWNER = f"{{{NAMESPACE}}}owner"
 HOST_BRIDGE = "bridge"
 ISOLATED = "none"
 # What libvirt plumbs for a network of its own, and refuses on a bridge of the host's.
+# The ``default`` of every distribution, as libvirt's own source tree has it.
+_SHIPPED = """<network><name>default</name><forward mode='nat'/><bridge name='virbr0'/>
+<ip address='192.168.122.1' prefix='24'><dhcp><range start='192.168.122.2' end='192.168.122.254'/></dhcp></ip>
+</network>"""
+# What libvirt fills in by itself: elements, and attributes with their defaults.
+_FILLED_IN = ("uuid", "mac")
+_DEFAULTS = {"bridge": {"stp": "on", "delay": "0"}, "port": {"start": "1024", "end": "65535"}}
 _OWN_PLUMBING = ("mac", "mtu", "domain", "dns", "ip", "route")
 
 ET.register_namespace("hearth", NAMESPACE)
@@ -87,6 +94,11 @@ def masked(config: NetworkConfig, by: NetworkConfig) -> NetworkConfig:
 def owned(text: str) -> bool:
     """Tell whether a definition carries the mark of this collection."""
     return xmltext.parse(text).find(f"metadata/{OWNER}") is not None
+
+
+def shipped(text: str) -> bool:
+    """Tell whether a definition is what distributions ship, but for what libvirt fills in."""
+    return _shape(xmltext.parse(text)) == _shape(xmltext.parse(_SHIPPED))
 
 
 def render(name: str, config: NetworkConfig, base: str | None) -> str:
@@ -202,3 +214,28 @@ def _edit_ranges(element: ET.Element, ranges: t.Sequence[tuple[str, str]]) -> No
         dhcp.insert(position, ET.Element("range", {"start": start, "end": end}))
     if len(dhcp) == 0:
         element.remove(dhcp)
+
+
+def _shape(element: ET.Element) -> tuple[t.Any, ...]:
+    """Return an element in a form that is equal for equal meaning."""
+    defaults = _DEFAULTS.get(element.tag, {})
+    attributes = {key: value for key, value in element.attrib.items() if defaults.get(key) != value}
+    attributes.pop("connections", None)
+    if element.tag == "forward":
+        attributes.setdefault("mode", "nat")
+    if element.tag == "ip":
+        attributes = {
+            "ip": _xml_ip(element).address,
+            "family": attributes.get("family", "ipv4"),
+            **attributes,
+        }
+        for redundant in ("address", "netmask", "prefix"):
+            attributes.pop(redundant, None)
+    parts = sorted(_shape(part) for part in element if part.tag not in _FILLED_IN)
+    empty = (("nat", (), "", ()), ("port", (), "", ()))
+    return (
+        element.tag,
+        tuple(sorted(attributes.items())),
+        (element.text or "").strip(),
+        tuple(part for part in parts if part not in empty),
+    )

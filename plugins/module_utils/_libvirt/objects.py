@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Contradiction
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import network, pool
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.capability import (
@@ -15,6 +17,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.capabilit
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.inventory import Kind
 from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.model import Wanted
+from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.record import Entry
 
 NETWORK = Kind(
     noun="network",
@@ -39,10 +42,9 @@ POOL = Kind(
 class Networks(LibvirtObjects[network.NetworkConfig]):
     """The virtual networks of a host.
 
-    Ours carry a mark in their metadata. A network that is declared and has none, such as the
-    ``default`` that distributions ship, is adopted: defined anew, with the mark. So the plan
-    for a bare host, where the package is yet to bring its ``default``, is the same as for a
-    host that already has it.
+    Ours carry a mark in their metadata. The ``default`` that distributions ship has none. When it
+    is declared it is adopted: defined anew, with the mark. So the plan for a bare host, where the
+    package is yet to bring its ``default``, is the same as for a host that already has it.
     """
 
     kind = NETWORK
@@ -68,12 +70,15 @@ class Networks(LibvirtObjects[network.NetworkConfig]):
             )
         return Wanted(config, xml, declared["autostart"], declared["started"])
 
-    def owned(self, xml: str) -> bool:
+    def owned(self, xml: str, entry: Entry | None) -> bool:
         return network.owned(xml)
+
+    def shipped(self, xml: str) -> bool:
+        return network.shipped(xml)
 
 
 class Pools(LibvirtObjects[pool.PoolConfig]):
-    """The storage pools of a host. libvirt keeps no metadata for pools: the name is the mark."""
+    """The storage pools of a host. libvirt keeps no metadata for pools: the record says which are ours."""
 
     kind = POOL
     option = "pools"
@@ -85,7 +90,8 @@ class Pools(LibvirtObjects[pool.PoolConfig]):
     def managed(self, xml: str, declared: Declared) -> pool.PoolConfig:
         found = pool.from_xml(xml)
         if declared["state"] == "absent":
-            return found
+            # A running pool says the mode that its directory has, which its definition need not name.
+            return dataclasses.replace(found, mode=None)
         return pool.masked(found, pool.from_declared(declared))
 
     def wanted(self, declared: Declared, base: str | None) -> Wanted[pool.PoolConfig]:
@@ -93,6 +99,9 @@ class Pools(LibvirtObjects[pool.PoolConfig]):
         return Wanted(
             config, pool.render(declared["name"], config, base), declared["autostart"], declared["started"]
         )
+
+    def owned(self, xml: str, entry: Entry | None) -> bool:
+        return entry is not None and entry.uuid == pool.uuid_of(xml)
 
     def builds(self, declared: Declared) -> bool:
         # A logical pool's build would make the volume group anew, over what is there.

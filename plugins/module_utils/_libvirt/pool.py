@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
+import uuid
 import xml.etree.ElementTree as ET
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Contradiction, ParseError
@@ -17,6 +18,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt import xm
 DIRECTORY, LOGICAL, NETFS = "dir", "logical", "netfs"
 _NEEDS = {DIRECTORY: ("path",), LOGICAL: ("source",), NETFS: ("path", "source", "source_host")}
 _TAKES = {DIRECTORY: ("path", "mode"), LOGICAL: ("source",), NETFS: ("path", "source", "source_host", "mode")}
+_UUIDS = uuid.UUID("c3b52d32-5f0a-4a53-9d0e-0a5a6a0e9f5b")
 _TERMS = ("path", "source", "source_host", "mode")
 
 
@@ -81,8 +83,13 @@ def masked(config: PoolConfig, by: PoolConfig) -> PoolConfig:
 
 
 def render(name: str, config: PoolConfig, base: str | None) -> str:
-    """Return ``base`` with the managed terms edited in; another type keeps the uuid only."""
+    """Return ``base`` with the managed terms edited in; another type keeps the uuid only.
+
+    A new pool gets a uuid from here, so that it can be recorded as ours before it is made.
+    """
     root = xmltext.parse(base) if base else ET.Element("pool", {"type": config.type})
+    if not base:
+        xmltext.child(root, "uuid").text = str(uuid.uuid5(_UUIDS, name))
     if root.get("type") != config.type:
         for tag in ("source", "target"):
             xmltext.drop(root, tag)
@@ -98,6 +105,11 @@ def render(name: str, config: PoolConfig, base: str | None) -> str:
     if config.mode:
         xmltext.child(xmltext.child(target, "permissions"), "mode").text = config.mode
     return ET.tostring(root, encoding="unicode")
+
+
+def uuid_of(text: str) -> str:
+    """Return libvirt's id of a pool."""
+    return xmltext.content(xmltext.parse(text), "uuid")
 
 
 def uses(guest: ET.Element, name: str, live: str) -> bool:

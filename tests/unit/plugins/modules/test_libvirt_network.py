@@ -28,7 +28,13 @@ DEFAULT = {
     "name": "default",
     "ips": [{"address": "192.168.122.1/24", "dhcp": [{"start": "192.168.122.2", "end": "192.168.122.254"}]}],
 }
-FRESH = ["define network default", "set autostart of network default", "start network default"]
+RECORD = "record what is ours in /var/lib/hearth/libvirt.json"
+FRESH = [RECORD, "define network default", "set autostart of network default", "start network default"]
+# A network that an operator made by hand under the name that the role declares.
+HAND_MADE = """<network><name>default</name><forward mode='nat'/><bridge name='virbr0'/>
+<ip address='198.51.100.1' prefix='24'><dhcp><range start='198.51.100.2' end='198.51.100.99'/>
+<host mac='52:54:00:00:00:01' ip='198.51.100.5'/></dhcp></ip></network>"""
+GONE = {"name": "default", "state": "absent"}
 
 
 class Task:
@@ -65,6 +71,15 @@ class Task:
         result = self(*networks)
         assert foretold == result
         return result
+
+    def kept(self, which: str = "previous") -> str:
+        """Return the definition that was kept when it was replaced."""
+        return (
+            self.root / f"var/lib/hearth/backup/etc!libvirt!qemu!networks!default.xml.{which}"
+        ).read_text()
+
+    def record(self) -> t.Any:
+        return json.loads((self.root / "var/lib/hearth/libvirt.json").read_text())["network"]
 
 
 @pytest.fixture
@@ -125,7 +140,7 @@ def test_adopting_a_running_network_does_not_restart_it(task: Task) -> None:
     stock = task.libvirt.has(STOCK_NETWORK)
     stock.create()
     task.libvirt.guests.append(FakeGuest(task.libvirt, guest_on_network("web", "default")))
-    assert task.predicted(DEFAULT)["actions"] == FRESH[:2]
+    assert task.predicted(DEFAULT)["actions"] == FRESH[:3]
 
 
 # community.libvirt #47, #107: define of an existing network does nothing and says ok.
@@ -171,10 +186,160 @@ def test_absent_gives_the_name_back_and_leaves_others_alone(task: Task) -> None:
     foreign = task.libvirt.has("<network><name>other</name><forward mode='none'/></network>")
     before = foreign.inactive
     task(DEFAULT)
-    gone = {"name": "default", "state": "absent"}
-    assert task.predicted(gone)["actions"] == ["stop network default", "undefine network default"]
-    assert task.predicted(gone)["changed"] is False
+    ours = task.libvirt.get("default").inactive
+    assert task.predicted(GONE)["actions"] == ["stop network default", "undefine network default", RECORD]
+    assert task.kept() == ours
+    assert task.predicted(GONE)["changed"] is False
     assert [thing.inactive for thing in task.libvirt.objects] == [before]
+
+
+# A run replaced an operator's own network of the declared name, and no copy was kept.
+def test_a_network_of_somebody_else_that_differs_is_refused_before_any_effect(task: Task) -> None:
+    theirs = task.libvirt.has(HAND_MADE)
+    before = theirs.inactive
+    for check in (True, False):
+        result = task({"name": "first", "forward": "none"}, DEFAULT, check=check)
+        assert (result["failed"], result["error"], result["actions"]) == (True, "Refusal", [])
+        for part in ("network default", "198.51.100.1/24", "192.168.122.1/24", "adopt: true", "another name"):
+            assert part in result["msg"]
+    assert (theirs.inactive, task.libvirt.effects, list(task.root.iterdir())) == (before, [], [])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "silently"),
+    [
+        (STOCK_NETWORK, True),
+        (
+            STOCK_NETWORK.replace(
+                "<forward/>", "<forward><nat><port start='1024' end='65535'/></nat></forward>"
+            ),
+            True,
+        ),
+        (
+            STOCK_NETWORK.replace(
+                "/>\n    </dhcp>", "/><host mac='52:54:00:00:00:01' ip='192.168.122.5'/></dhcp>"
+            ),
+            False,
+        ),
+        (STOCK_NETWORK.replace("virbr0", "virbr9"), False),
+        (STOCK_NETWORK.replace("255.255.255.0", "255.255.0.0"), False),
+        (STOCK_NETWORK.replace("<forward/>", "<forward dev='eth7'/>"), False),
+        (STOCK_NETWORK.replace("</network>", "<dns><host ip='192.168.122.9'/></dns></network>"), False),
+        (STOCK_NETWORK.replace("</network>", "<metadata><them/></metadata></network>"), False),
+        (STOCK_NETWORK.replace(">default<", ">other<"), False),
+    ],
+)
+def test_only_the_untouched_network_of_the_distribution_is_replaced_silently(
+    task: Task, theirs: str, silently: bool
+) -> None:
+    thing = task.libvirt.has(theirs)
+    result = task.predicted({"name": thing.name(), "ips": [{"address": "203.0.113.1/24"}]})
+    assert ("failed" not in result, "203.0.113.1" in (thing.inactive or "")) == (silently, silently)
+
+
+def test_a_network_of_somebody_else_that_is_as_declared_is_adopted_and_keeps_what_is_in_it(
+    task: Task,
+) -> None:
+    theirs = task.libvirt.has(HAND_MADE)
+    declared = {
+        **DEFAULT,
+        "ips": [{"address": "198.51.100.1/24", "dhcp": [{"start": "198.51.100.2", "end": "198.51.100.99"}]}],
+    }
+    assert task.predicted(declared)["actions"] == FRESH
+    assert "198.51.100.5" in (theirs.inactive or "")
+
+
+def test_one_that_runs_with_another_definition_than_declared_is_no_match(task: Task) -> None:
+    theirs = task.libvirt.has(STOCK_NETWORK)
+    theirs.create()
+    theirs.live = (theirs.live or "").replace("255.255.255.0", "255.255.0.0")
+    assert task.predicted(DEFAULT)["error"] == "Refusal"
+
+
+def test_lifted_by_name_it_is_changed_kept_and_given_back(task: Task) -> None:
+    theirs = task.libvirt.has(HAND_MADE)
+    theirs.create()
+    before = theirs.inactive
+    result = task.predicted({**DEFAULT, "adopt": True})
+    assert result["actions"] == [*FRESH[:3], "stop network default", "start network default"]
+    assert (task.kept(), task.kept("original")) == (before, before)
+    assert task.predicted({**DEFAULT, "adopt": True})["changed"] is False
+    assert task.predicted(DEFAULT)["changed"] is False
+    assert task.predicted(GONE)["actions"] == [
+        "define network default",
+        "clear autostart of network default",
+        "stop network default",
+        "start network default",
+        RECORD,
+    ]
+    assert (theirs.inactive, theirs.live, theirs.auto) == (before, before, 0)
+    again = task.predicted(GONE)
+    assert (again["changed"], again["left"]) == (
+        False,
+        [{"name": "default", "reason": "this network is not ours"}],
+    )
+
+
+# A removal deleted the distribution's network, and those of others.
+def test_the_adopted_network_of_the_distribution_is_given_back_as_it_was(task: Task) -> None:
+    stock = task.libvirt.has(STOCK_NETWORK)
+    before = stock.inactive
+    task(DEFAULT)
+    assert task.record()["default"]["before"] == {"active": False, "autostart": False, "xml": before}
+    assert task.predicted(GONE)["actions"] == [
+        "define network default",
+        "clear autostart of network default",
+        "stop network default",
+        RECORD,
+    ]
+    assert (stock.inactive, stock.live, stock.auto) == (before, None, 0)
+    assert task.predicted(GONE)["changed"] is False
+    assert task.predicted(DEFAULT)["actions"] == FRESH
+
+
+def test_absent_leaves_what_is_not_ours_and_says_so(task: Task) -> None:
+    theirs = task.libvirt.has(HAND_MADE)
+    theirs.create()
+    before = theirs.inactive
+    result = task.predicted(GONE)
+    assert (result["changed"], result["left"]) == (
+        False,
+        [{"name": "default", "reason": "this network is not ours"}],
+    )
+    assert (theirs.inactive, theirs.live, task.libvirt.effects) == (before, before, ["create"])
+
+
+def test_what_somebody_removed_by_hand_is_forgotten(task: Task) -> None:
+    task.libvirt.has(STOCK_NETWORK)
+    task(DEFAULT)
+    task.libvirt.objects.clear()
+    assert task.predicted(GONE)["actions"] == [RECORD]
+    task(DEFAULT)
+    assert task.record()["default"]["before"] is None
+
+
+def test_a_damaged_record_is_no_empty_one(task: Task) -> None:
+    task(DEFAULT)
+    (task.root / "var/lib/hearth/libvirt.json").write_text('{"network": {"default": {}}}')
+    result = task(DEFAULT)
+    assert (result["error"], "is damaged" in result["msg"]) == ("ParseError", True)
+
+
+@pytest.mark.parametrize("effects", range(4))
+def test_a_removal_that_was_killed_is_finished_by_the_next(task: Task, effects: int) -> None:
+    stock = task.libvirt.has(STOCK_NETWORK)
+    before = stock.inactive
+    task(DEFAULT)
+    task.libvirt.effects.clear()
+    task.libvirt.die_after = effects
+    try:
+        task(GONE)
+    except KeyboardInterrupt:
+        task._capsys.readouterr()
+    task.libvirt.die_after = None
+    task(GONE)
+    assert (stock.inactive, stock.live, stock.auto) == (before, None, 0)
+    assert task.predicted(GONE)["changed"] is False
 
 
 @pytest.mark.parametrize("effects", range(5))
@@ -192,6 +357,8 @@ def test_killed_after_any_effect_the_next_run_converges(task: Task, effects: int
     task(wanted)
     assert task(wanted, check=True)["changed"] is False
     assert 'size="1400"' in (task.libvirt.get("default").live or "")
+    assert "virbr0" in task.record()["default"]["before"]["xml"]
+    assert "1400" not in task.record()["default"]["before"]["xml"]
 
 
 def test_a_failing_call_is_one_clear_error_that_lists_what_was_done(task: Task) -> None:

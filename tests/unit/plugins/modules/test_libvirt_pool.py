@@ -25,7 +25,16 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._libvirt.objects i
 from ansible_collections.hearth.gpu_host.plugins.modules import libvirt_pool
 
 DEFAULT = {"name": "default", "path": "/var/lib/libvirt/images"}
-FRESH = ["define pool default", "set autostart of pool default", "build pool default", "start pool default"]
+RECORD = "record what is ours in /var/lib/hearth/libvirt.json"
+FRESH = [
+    RECORD,
+    "define pool default",
+    "set autostart of pool default",
+    "build pool default",
+    "start pool default",
+]
+HAND_MADE = "<pool type='dir'><name>default</name><target><path>/srv/theirs</path></target></pool>"
+GONE = {"name": "default", "state": "absent"}
 
 
 class Task:
@@ -106,7 +115,7 @@ def test_every_type_is_read_back(task: Task) -> None:
 def test_an_update_restarts_the_pool(task: Task) -> None:
     task(DEFAULT)
     result = task.predicted({**DEFAULT, "path": "/srv/images", "mode": "0700"})
-    assert result["actions"] == [FRESH[0], "stop pool default", *FRESH[2:]]
+    assert result["actions"] == [FRESH[1], "stop pool default", *FRESH[3:]]
     assert "mode: 0700" in result["diff"]["after"]
     task(DEFAULT)
     assert task.predicted({**DEFAULT, "autostart": False})["actions"] == ["clear autostart of pool default"]
@@ -138,9 +147,59 @@ def test_a_disk_in_a_folder_with_a_longer_name_is_no_user(task: Task) -> None:
 
 def test_absent_twice(task: Task) -> None:
     task(DEFAULT)
-    gone = {"name": "default", "state": "absent"}
-    assert task.predicted(gone)["actions"] == ["stop pool default", "undefine pool default"]
-    assert task.predicted(gone)["changed"] is False
+    assert task.predicted(GONE)["actions"] == ["stop pool default", "undefine pool default", RECORD]
+    assert task.predicted(GONE)["changed"] is False
+
+
+def test_a_pool_of_somebody_else_that_differs_is_refused_and_left(task: Task) -> None:
+    theirs = task.libvirt.has(HAND_MADE)
+    before = theirs.inactive
+    result = task.predicted(DEFAULT)
+    assert (result["error"], result["found"]["path"]) == ("Refusal", "/srv/theirs")
+    assert "adopt: true" in result["remedy"]
+    assert task.predicted(GONE)["left"] == [{"name": "default", "reason": "this pool is not ours"}]
+    assert (theirs.inactive, task.libvirt.effects) == (before, [])
+
+
+@pytest.mark.parametrize("lifted", [True, False])
+def test_an_adopted_pool_is_given_back(task: Task, lifted: bool) -> None:
+    theirs = task.libvirt.has(HAND_MADE)
+    before = theirs.inactive
+    declared = {**DEFAULT, "adopt": True} if lifted else {**DEFAULT, "path": "/srv/theirs"}
+    assert task.predicted(declared)["actions"] == FRESH
+    assert task.predicted({**declared, "adopt": False})["changed"] is False
+    task.predicted(GONE)
+    assert (theirs.inactive, theirs.live, theirs.auto) == (before, None, 0)
+    assert task.predicted(GONE)["changed"] is False
+
+
+def test_a_running_pool_that_was_adopted_is_given_back_without_a_restart(task: Task) -> None:
+    theirs = task.libvirt.has(HAND_MADE)
+    theirs.create()
+    task({**DEFAULT, "path": "/srv/theirs", "autostart": False})
+    assert task.predicted(GONE)["actions"] == ["define pool default", RECORD]
+
+
+def test_a_pool_that_somebody_made_anew_under_our_name_is_theirs(task: Task) -> None:
+    task(DEFAULT)
+    task.libvirt.objects.clear()
+    task.libvirt.has(HAND_MADE)
+    assert task.predicted(DEFAULT)["error"] == "Refusal"
+    result = task.predicted(GONE)
+    assert (result["actions"], [left["name"] for left in result["left"]]) == ([RECORD], ["default"])
+
+
+@pytest.mark.parametrize("effects", range(5))
+def test_killed_after_any_effect_a_pool_is_still_ours(task: Task, effects: int) -> None:
+    task.libvirt.die_after = effects
+    try:
+        task(DEFAULT)
+    except KeyboardInterrupt:
+        task._capsys.readouterr()
+    task.libvirt.die_after = None
+    assert "failed" not in task.predicted(DEFAULT)
+    task.predicted(GONE)
+    assert task.libvirt.objects == []
 
 
 def test_without_libvirt_check_mode_predicts_and_the_real_run_fails(task: Task) -> None:

@@ -64,6 +64,11 @@ class FakeObject:
     def create(self) -> None:
         self.world.effect("create")
         self.live = self.inactive
+        root = ET.fromstring(self.inactive or "")
+        # A running pool says the mode of its directory, whether it is defined or not.
+        if root.tag == "pool" and root.find("target/permissions") is None:
+            ET.SubElement(ET.SubElement(root.find("target"), "permissions"), "mode").text = "0711"
+            self.live = ET.tostring(root, encoding="unicode")
 
     def destroy(self) -> None:
         self.world.effect("destroy")
@@ -163,7 +168,9 @@ class FakeLibvirt:
     def listAllNetworks(self, flags: int) -> list[FakeObject]:
         return list(self.objects)
 
-    storagePoolDefineXML = lambda self, xml, flags=0: self.networkDefineXML(xml)  # noqa: E731
+    def storagePoolDefineXML(self, xml: str, flags: int = 0) -> FakeObject:
+        return self.networkDefineXML(xml)
+
     storagePoolLookupByName = networkLookupByName
     listAllStoragePools = listAllNetworks
 

@@ -113,7 +113,7 @@ class WorldGate(Gate):
 def test_after_any_history_a_run_ends_with_a_daemon_that_has_read_its_files(
     history: list[tuple[str, t.Any]], declared: tuple[t.Any, t.Any]
 ) -> None:
-    names = [name for name, _ in history]
+    names = [name for name, _unused in history]
     # There and back again, with a write by somebody else in between, cannot be seen by anybody.
     assume(names.count("the clock jumps") <= 1)
     with tempfile.TemporaryDirectory() as folder:

@@ -49,5 +49,5 @@ def test_the_connection_is_opened_once() -> None:
         return FakeLibvirt().opener(uri)
 
     link = Link("qemu:///system", opener)  # type: ignore[arg-type]
-    assert [link.call("count", lambda connection: 1) for _ in range(3)] == [1, 1, 1]
+    assert [link.call("count", lambda connection: 1) for _unused in range(3)] == [1, 1, 1]
     assert opened == ["qemu:///system"]
