@@ -36,7 +36,8 @@ check: lint types unit ## lint, types, unit: at most 4 minutes
 test: setup-test check browser sanity molecule test-lab ## all that CI runs: at most 45 minutes
 
 .PHONY: test-full
-test-full: test matrix test-lab-13 ## test, the matrix of controllers, and the virtual host with Debian 13
+test-full: setup ## test, the matrix of controllers, and the virtual host with Debian 13; writes docs/results/test-full.md
+	@tools/record test-full make --no-print-directory test matrix test-lab-13
 
 .PHONY: lint
 lint: setup ## ruff, yamllint, ansible-lint, shellcheck, licences, changelog fragments
@@ -77,6 +78,10 @@ test-lab-13: setup-test ## the same with Debian 13
 .PHONY: matrix
 matrix: setup-test ## unit tests with ansible-core 2.21 on Python 3.13, in a Debian 13 tree
 	@tools/timed matrix tools/matrix $(ARGS)
+
+.PHONY: bench
+bench: setup ## compare with what one would take instead, on the running lab; writes docs/results/bench.md
+	@tools/timed bench tools/bench $(ARGS)
 
 ##@ The lab
 .PHONY: lab

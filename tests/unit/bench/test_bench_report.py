@@ -1,0 +1,84 @@
+# Copyright (c) 2026, hearth.gpu_host maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page and the data that `make bench` writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import bench_cases as cases
+import bench_report as report
+import pytest
+from bench_cases import Answer, Timing
+
+ABOUT = {"date": "2026-01-02", "commit": "abc", "ansible": "2.19.1", "machine": "2 × A CPU", "repeats": 3}
+NAMES = {subject.name for case in cases.CASES for subject in (case.ours, *case.others)}
+
+
+def result(trips=12, **changed):
+    """Build a host on which everything took 2, 3 or 9 seconds, but what is given by name."""
+    timings = {name: Timing(name, (9.0, 2.0, 3.0)) for name in NAMES}
+    timings.update({timing.name: timing for timing in changed.values()})
+    ours = [Answer("kvm.virtualisation", "fail", "a | b"), Answer("x", cases.NO_ANSWER)]
+    theirs = [Answer("hardware virtualization", "pass")]
+    return report.HostResult("gpu01", "qemu", timings, trips, ours, theirs)
+
+
+def page(found):
+    return report.as_markdown(ABOUT, [found])
+
+
+def test_the_page_says_when_of_what_and_on_what():
+    for word in ("2026-01-02", "commit abc", "ansible-core 2.19.1", "2 × A CPU", "## gpu01 (qemu)"):
+        assert word in page(result())
+
+
+def test_a_row_has_the_median_the_span_and_the_ratio():
+    floor = Timing("ping", (1.5, 1.5, 1.5))
+    assert "| What a host can do | **kvm_check** | 3 | 3.00 | 2.00–9.00 |  |\n" in page(result(floor=floor))
+    assert "|  | ping | 3 | 1.50 | 1.50–1.50 | 2.00 × |\n" in page(result(floor=floor))
+
+
+def test_what_could_not_run_says_why_instead_of_a_time():
+    name = "virt_net, virt_pool of community.libvirt"
+    found = result(peer=Timing(name, failure="The `lxml` module\nis not importable."))
+    assert f"|  | {name} | – | – | The `lxml` module is not importable. |  |\n" in page(found)
+
+
+@pytest.mark.parametrize(("site", "word"), [(4.5, "kept"), (4.6, "MISSED")])
+def test_the_target_of_the_site_is_judged(site, word):
+    found = result(site=Timing(cases.SITE, (site,)), pings=Timing(cases.PINGS, (3.0,)))
+    row = page(found).split(f"**{cases.SITE}**")[1].splitlines()[1]
+    assert f"(at most 1.5: {word})" in row
+
+
+@pytest.mark.parametrize(("trips", "word"), [(80, "kept"), (81, "MISSED")])
+def test_the_round_trips_are_judged(trips, word):
+    assert f"needs {trips} round trips to the host (at most 80: {word})" in page(result(trips))
+
+
+def test_answers_are_counted_and_disagreements_named():
+    assert "kvm_check 1 of 2, virt-host-validate 1 of 1." in page(result())
+    assert "| hardware virtualization | pass | `kvm.virtualisation` fail: a \\| b |" in page(result())
+    agreed = dataclasses.replace(result(), theirs=[Answer("hardware virtualization", "fail")])
+    assert "They agree" in page(agreed)
+
+
+def test_every_table_row_has_as_many_cells_as_its_head():
+    lines = [line.replace("\\|", "") for line in page(result()).splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {7, 4}
+
+
+def test_the_data_has_every_repeat():
+    data = json.loads(json.dumps(report.as_data(ABOUT, [result()])))
+    case = data["hosts"]["gpu01"]["cases"][0]
+    assert data["commit"] == "abc" and data["hosts"]["gpu01"]["site_round_trips"] == 12
+    assert case["timings"][0] == {
+        "what": "kvm_check",
+        "seconds": [9.0, 2.0, 3.0],
+        "median": 3.0,
+        "failure": "",
+        "ours_is_times": 1.0,
+    }
