@@ -158,7 +158,7 @@ _HOSTS += (
     "repo.maven.apache|org",
     "galaxy.ansible|com",
 )
-_PATHS = ("/work|/", "/tmp/w|/", "/root|/", "/home|/")
+_PATHS = ("/root|/", "/home|/")
 _STRAYS = [name.replace("|", ".") for name in _HOSTS] + [path.replace("|", "") for path in _PATHS]
 _STRAY = re.compile("|".join(rf"(?<![\w.}}-]){re.escape(stray)}" for stray in _STRAYS))
 # Networks that a program's own documentation fixes: QEMU's user-mode network, libvirt's default network.

@@ -33,7 +33,7 @@ SAMPLES = [
     (rules.unexplained_skips, "x = 1  # no" + "qa\n", "x = 1  # noqa: E501\n"),
     (rules.unexplained_skips, "x = 1  # type" + ": ignore\n", "x = 1  # type: ignore[misc]\n"),
     (rules.strays, "url: http://pypi." + "org/simple", "see example.org/simple"),
-    (rules.strays, "cd /work" + "/main", "cd /var/work/main"),
+    (rules.strays, "cd /home" + "/ann", "cd /var/home/ann"),
     (rules.strays, "address: 192.168" + ".1.1", "address: 192.0.2.1"),
     (rules.strays, "address: 10.1" + ".2.3/8", "version 1.10.1.2.3"),
     (
