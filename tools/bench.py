@@ -139,8 +139,11 @@ def about(repeats: int) -> dict[str, t.Any]:
 
 
 def output(*argv: str) -> str:
-    """Return what a command prints; nothing when it fails."""
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    """Return what a command prints; nothing when it fails or is not there."""
+    try:
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

@@ -114,3 +114,7 @@ def test_record_writes_each_steps_verdict_and_keeps_the_status(tmp_path, status,
     page = (tmp_path / "docs/results/test-full.md").read_text(encoding="utf-8")
     assert done.returncode == status and "==> unit: true" in done.stdout
     assert "| unit | ok | 0 |" in page and f"| lab | {verdict} |" in page and f"| all | {verdict} |" in page
+
+
+def test_a_machine_without_git_can_measure_too() -> None:
+    assert bench.output("hearth-no-such-command", "describe") == ""
