@@ -20,7 +20,7 @@ from ansible_collections.hearth.gpu_host.plugins.plugin_utils import _journal
 from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import html, json, markdown, model
 
 RENDERERS = {"json": json.render, "md": markdown.render, "html": html.render}
-INPUTS = ("preflight", "verify", "declared")
+INPUTS = ("preflight", "verify", "declared", "boot")
 # Reports are for colleagues to read; they hold no secret.
 READABLE = 0o644
 
@@ -35,6 +35,7 @@ class ActionModule(ActionBase):
         """Write the three files and return their paths."""
         super().run(tmp, task_vars)
         spec: dict[str, dict[str, t.Any]] = {name: {"type": "dict", "default": {}} for name in INPUTS}
+        spec["reboots"] = {"type": "list", "elements": "dict", "default": []}
         spec["dest"] = {"type": "path", "required": True}
         _result, given = self.validate_argument_spec(spec)
         host = str((task_vars or {})["inventory_hostname"])

@@ -22,6 +22,13 @@ HOSTS: dict[str, t.Callable[[pathlib.Path], dict[str, t.Any]]] = {
     "named": report_samples.named,
     "container": lambda _root: report_samples.container(),
     "plain": lambda _root: report_samples.checked(),
+    "pending": lambda _root: report_samples.checked("pass", report_samples.FINDINGS[:3]),
+    "rebooting": report_samples.lab,
+}
+# The roles boot and reboot ran on these.
+BOOTED: dict[str, dict[str, t.Any]] = {
+    "pending": {"boot": report_samples.BOOT, "reboots": [report_samples.reboot()]},
+    "rebooting": {"boot": report_samples.BOOT, "reboots": report_samples.REBOOTS},
 }
 DRAWN = ("lab", "server", "named")
 WIDE, NARROW = 1200, 400
@@ -55,7 +62,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
     folder = tmp_path_factory.mktemp("pages")
     files = {name: folder / f"{name}.html" for name in HOSTS}
     for name, path in files.items():
-        report = report_samples.build(name, preflight=HOSTS[name](folder / name))
+        report = report_samples.build(name, preflight=HOSTS[name](folder / name), **BOOTED.get(name, {}))
         path.write_text(html.render(report), encoding="utf-8")
     return files
 
@@ -123,6 +130,39 @@ def test_texts_of_the_drawing_do_not_touch(
     for row in (row for group in groups for row in group):
         for left, right in zip(row, row[1:]):
             assert left[1] <= right[0] + HAIR, f"{left[2]!r} runs into {right[2]!r}"
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("name", BOOTED)
+def test_the_tables_of_the_boot_never_scroll_sideways(
+    tab: browser.Page, pages: dict[str, pathlib.Path], name: str, width: int
+) -> None:
+    tab.open(pages[name], width)
+    rooms = tab.evaluate(
+        "[...document.querySelectorAll('#boot .scroll')].map(node => [node.scrollWidth, node.clientWidth])"
+    )
+    assert len(rooms) == 1 + len({item["status"] for item in BOOTED[name]["reboots"]})
+    assert all(needed <= given for needed, given in rooms)
+
+
+def test_wanted_configured_and_effective_stand_side_by_side(
+    tab: browser.Page, pages: dict[str, pathlib.Path]
+) -> None:
+    tab.open(pages["pending"], WIDE)
+    cells = rectangles(tab, "tr[data-argument=hugepages] > *")
+    assert len(cells) == 6
+    assert {cell[1] for cell in cells} == {cells[0][1]}
+    assert [cell[0] for cell in cells] == sorted(cell[0] for cell in cells)
+
+
+def test_narrow_rows_name_their_cells(tab: browser.Page, pages: dict[str, pathlib.Path]) -> None:
+    tab.open(pages["pending"], NARROW)
+    cells = rectangles(tab, "tr[data-argument=hugepages] > *")
+    assert all(upper[3] <= lower[1] + HAIR for upper, lower in zip(cells, cells[1:]))
+    # Once the head of a row kept the width of its column, and its words were broken letter by letter.
+    assert {cell[2] - cell[0] for cell in cells} == {cells[0][2] - cells[0][0]}
+    label = "getComputedStyle(document.querySelector('#boot td[data-label=Effective]'), '::before').content"
+    assert tab.evaluate(label) == '"Effective"'
 
 
 def test_the_verdict_is_the_first_thing_seen(tab: browser.Page, pages: dict[str, pathlib.Path]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import model, words
+from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import boot, model, words
 
 
 def render(report: model.Report) -> str:
@@ -19,6 +19,7 @@ def render(report: model.Report) -> str:
         _head(report),
         _attention(report),
         _quiet(report),
+        _boot(report),
         _machine(report),
         _changes(report),
         _declared(report),
@@ -81,6 +82,56 @@ def _quiet(report: model.Report) -> str:
     return f"## Passed, or not applicable\n\n{_table(('', 'Check', 'Id', 'Found'), rows)}" if rows else ""
 
 
+def _boot(report: model.Report) -> str:
+    shown = report.boot
+    parts = [
+        *(f"### {title}\n\n{_requests(requests)}" for title, requests in shown.waiting),
+        _arguments(shown),
+        "\n".join(f"* {words.SIGNS[model.WARN]} {_safe(notice)}" for notice in shown.notices),
+        _items("Boot entries", shown.entries),
+        _items("Initramfs", shown.images),
+    ]
+    return "\n\n".join(["## Boot", *(part for part in parts if part)]) if shown else ""
+
+
+def _requests(requests: t.Iterable[boot.Request]) -> str:
+    rows = [
+        (
+            f"{words.SIGNS[item.level]} {item.reason}",
+            "; ".join(item.lacking),
+            item.requested_by,
+            item.since,
+        )
+        for item in requests
+    ]
+    return _table(("Reason", "Lacking", "Asked for by", "Since"), rows)
+
+
+def _arguments(shown: boot.Boot) -> str:
+    rows = [
+        (
+            item.name,
+            *(cell.text or cell.otherwise for cell in item.cells),
+            f"{words.SIGNS[item.level]} {item.state}{': ' if item.why else ''}{item.why}",
+            item.owners,
+        )
+        for item in shown.arguments
+    ]
+    if not (rows or shown.loader):
+        return ""
+    heads = ("Argument", "Wanted", "Configured", "Effective", "State", "Asked for by")
+    title = f"### Kernel arguments{' of ' if shown.loader else ''}{_safe(shown.loader)}"
+    return f"{title}\n\n" + (_table(heads, rows) if rows else "No role asks for one.")
+
+
+def _items(title: str, items: t.Iterable[boot.Item]) -> str:
+    lines = []
+    for item in items:
+        contents = f": {', '.join(map(_safe, item.contents))}" if item.contents else ""
+        lines.append(f"* {words.SIGNS[item.level]} {_safe(item.name)} {item.state}{contents}")
+    return "\n".join([f"### {title}", "", *lines]) if lines else ""
+
+
 def _machine(report: model.Report) -> str:
     owners = report.machine.owners()
     rows = [
@@ -121,12 +172,12 @@ def _declared(report: model.Report) -> str:
 
 
 def _table(heads: t.Sequence[str], rows: t.Iterable[t.Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(_safe(cell) for cell in line)} |" for line in lines)
+    head, *lines = [f"| {' | '.join(map(_safe, line))} |" for line in (heads, *rows)]
+    return "\n".join([head, f"|{' --- |' * len(heads)}", *lines])
 
 
 def _code(text: str) -> str:
-    return f"`{text.replace('`', ' ')}`"
+    return f"`{' '.join(text.replace('`', ' ').split())}`"
 
 
 def _safe(text: str) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import machine
+from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import boot, declared, machine
 
 SCHEMA = "hearth.gpu_host/readiness/1"
 FAIL, WARN, UNKNOWN, PASS, NOT_APPLICABLE = "fail", "warn", "unknown", "pass", "na"
 PROOF = "proof."
+# What a run found out at its end decides with what was checked at its beginning.
+_PROVING = (PROOF, boot.REBOOT)
 DECISIVE = "kvm.virtualisation"
 STATUSES = (FAIL, WARN, UNKNOWN, PASS, NOT_APPLICABLE)
 # Written in capitals in a title.
@@ -28,19 +30,6 @@ _SPELLINGS = {
 }  # fmt: skip
 
 Data = t.Mapping[str, t.Any]
-# Kind of declaration: its title, and one item of it in words.
-DECLARATIONS: t.Mapping[str, tuple[str, t.Callable[[Data], str]]] = {
-    "kernel_args": ("Kernel arguments", lambda item: " ".join(item["tokens"])),
-    "modules": ("Kernel modules", lambda item: str(item["name"])),
-    "modprobe_options": ("Module options", lambda item: f"{item['module']} {item['option']}={item['value']}"),
-    "sysctl": ("Kernel settings", lambda item: f"{item['key']} = {item['value']}"),
-    "initramfs": ("In the initramfs", lambda item: str(item["name"])),
-    "ports": (
-        "Open ports",
-        lambda item: f"{item['port']}/{item['proto']} from {item['from']} ({item['name']})",
-    ),
-}
-
 
 # Checks whose answers introduce a host.
 SUMMARY = {
@@ -105,14 +94,6 @@ class Verdict:
 
 
 @dataclasses.dataclass(frozen=True)
-class Section:
-    """A titled list: one kind of thing that roles declared for this host."""
-
-    title: str
-    items: tuple[tuple[str, str], ...]
-
-
-@dataclasses.dataclass(frozen=True)
 class Report:
     """All of it. ``journal`` is None when changes were not recorded."""
 
@@ -124,8 +105,9 @@ class Report:
     summary: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...]
     machine: machine.Machine
+    boot: boot.Boot
     journal: Data | None
-    declared: tuple[Section, ...]
+    declared: tuple[declared.Section, ...]
     raw: Data
 
     def having(self, *statuses: str) -> tuple[Finding, ...]:
@@ -159,12 +141,26 @@ def verdict_of(findings: t.Sequence[Finding], required: str, unmet: t.Collection
         when no check was made.
     :param unmet: the ids of the findings by which a requirement is not met.
     """
-    disproved = any(item.id.startswith(PROOF) and item.status == FAIL for item in findings)
+    pending = [item for item in findings if item.id.startswith(boot.REBOOT) and item.status == WARN]
+    verdict = _judged([item for item in findings if item not in pending], required, unmet)
+    return _awaiting(verdict, [item.why for item in pending]) if pending else verdict
+
+
+def _awaiting(verdict: Verdict, reasons: t.Sequence[str]) -> Verdict:
+    """Say that a reboot is pending: no host is ready without what it waits for."""
+    if verdict.level in (PASS, WARN):
+        return Verdict(WARN, boot.PENDING_REBOOT, _sentences(*reasons, verdict.detail))
+    headline = f"{verdict.headline}, and a reboot is pending"
+    return Verdict(verdict.level, headline, _sentences(verdict.detail, *reasons))
+
+
+def _judged(findings: t.Sequence[Finding], required: str, unmet: t.Collection[str]) -> Verdict:
+    disproved = any(item.id.startswith(_PROVING) and item.status == FAIL for item in findings)
     remarks = _remarks(findings)
-    if not required:
-        return Verdict(UNKNOWN, "Not checked", "No check was made in this run.")
     if required == FAIL or disproved:
         return Verdict(FAIL, "Not ready", _sentences(*_reasons(findings, FAIL, unmet), remarks))
+    if not required:
+        return Verdict(UNKNOWN, "Not checked", "No check was made in this run.")
     if required == UNKNOWN:
         reasons = _reasons(findings, UNKNOWN, unmet)
         return Verdict(UNKNOWN, "Not known to be ready", _sentences(*reasons, remarks))
@@ -179,7 +175,7 @@ def _reasons(findings: t.Sequence[Finding], status: str, unmet: t.Collection[str
     return [
         item.why
         for item in findings
-        if item.status == status and (item.id in deciding or item.id.startswith(PROOF))
+        if item.status == status and (item.id in deciding or item.id.startswith(_PROVING))
     ]
 
 
@@ -201,10 +197,14 @@ def build(host: str, generated: str, predicted: bool, given: Data) -> Report:
     """Build the report.
 
     :param given: ``preflight`` (the result of kvm_check), ``verify`` (role to what its proof found),
-        ``declared`` (what ``declarations`` merged) and ``journal``; each may be empty or None.
+        ``declared`` (what ``declarations`` merged), ``boot`` and ``reboots`` (what those roles export) and
+        ``journal``; each may be empty or None.
     """
     preflight = given.get("preflight") or {}
-    checks = [*(preflight.get("checks") or []), *_proofs(given.get("verify") or {})]
+    state, reboots = given.get("boot") or {}, given.get("reboots") or []
+    booting = boot.build(state, reboots)
+    requests = [request.finding() for request in booting.requests]
+    checks = [*(preflight.get("checks") or []), *_proofs(given.get("verify") or {}), *requests]
     findings = tuple(Finding(**{key: data[key] for key in data if key in _FIELDS}) for data in checks)
     return Report(
         host=host,
@@ -219,13 +219,16 @@ def build(host: str, generated: str, predicted: bool, given: Data) -> Report:
         summary=(("Host", host), ("Written", generated), *_summary(findings)),
         findings=findings,
         machine=machine.from_topology(preflight.get("topology") or {}),
+        boot=booting,
         journal=given.get("journal"),
-        declared=declared_from(given.get("declared") or {}),
+        declared=declared.declared_from(given.get("declared") or {}),
         raw={
             "facts": preflight.get("facts") or {},
             "topology": preflight.get("topology") or {},
             "proofs": given.get("verify") or {},
             "declared": given.get("declared") or {},
+            "boot": state,
+            "reboots": reboots,
         },
     )
 
@@ -256,16 +259,6 @@ def _summary(findings: t.Sequence[Finding]) -> t.Iterator[tuple[str, str]]:
         text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value or "")
         if text:
             yield name, _SPELLINGS.get(text, text)
-
-
-def declared_from(merged: Data) -> tuple[Section, ...]:
-    """Return what ``declarations`` merged, as titled lists; kinds without an item are left out."""
-    sections = []
-    for kind, (title, wording) in DECLARATIONS.items():
-        items = tuple((wording(item), ", ".join(item.get("owners", []))) for item in merged.get(kind) or [])
-        if items:
-            sections.append(Section(title, items))
-    return tuple(sections)
 
 
 def _words(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import machine, model
+from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import boot, machine, model
 
 SIGNS = {model.FAIL: "✕", model.WARN: "!", model.UNKNOWN: "?", model.PASS: "✓", model.NOT_APPLICABLE: "–"}
 ONE = {model.FAIL: "Fails", model.WARN: "Warning", model.UNKNOWN: "Unknown"}
@@ -42,6 +42,7 @@ NOT_RECORDED = (
     "Changes were not recorded in this run, which does not mean that there were none. "
     "Enable the callback in ansible.cfg: callbacks_enabled = hearth.gpu_host.changes."
 )
+IMAGES = "Looked into for what must be inside."
 NO_DEVICES = "No PCI device is visible from here, so there is nothing to draw."
 FIXES = {
     "firmware": "a firmware (BIOS/UEFI) setting",
@@ -67,6 +68,12 @@ def facts_of(item: model.Finding) -> list[tuple[str, str]]:
         "Source": item.source,
     }
     return [(name, text) for name, text in facts.items() if text]
+
+
+def entries_remark(shown: boot.Boot) -> str:
+    """Say why an entry is without the arguments, where one is."""
+    bare = any(entry.level == model.NOT_APPLICABLE for entry in shown.entries)
+    return "A bare one starts the host when arguments are wrong." if bare else "Each has what is configured."
 
 
 def changes_title(report: model.Report) -> str:

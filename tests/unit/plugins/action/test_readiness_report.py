@@ -44,6 +44,16 @@ def test_it_writes_three_files_and_changes_nothing(tmp_path: pathlib.Path, check
     assert ("Predicted readiness" in page) is check
 
 
+def test_a_pending_reboot_is_the_headline(tmp_path: pathlib.Path) -> None:
+    preflight = report_samples.checked("pass", report_samples.FINDINGS[:3])
+    given = {"preflight": preflight, "boot": report_samples.BOOT, "reboots": [report_samples.reboot()]}
+    result = run("gpu01", dest=str(tmp_path), **given)
+    assert (result["verdict"], result["headline"]) == ("warn", "A reboot is pending")
+    for path in result["paths"].values():
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+        assert "hugepagesz=1G hugepages=16 is not in /proc/cmdline" in text
+
+
 def test_a_second_report_takes_the_place_of_the_first(tmp_path: pathlib.Path) -> None:
     run("gpu01", dest=str(tmp_path), preflight=report_samples.checked())
     run("gpu01", dest=str(tmp_path))

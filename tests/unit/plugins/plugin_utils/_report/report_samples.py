@@ -77,6 +77,102 @@ DECLARED = {
     "ports": [{"name": "vnc", "port": "5900-5910", "proto": "tcp", "from": "mgmt", "owners": ["kvm"]}],
 }
 
+# What the role `boot` exports: an argument in every state, entries and images in every state.
+BOOT = {
+    "backend": "grub",
+    "arguments": [
+        {
+            "name": "intel_iommu",
+            "wanted": "intel_iommu=on",
+            "configured": "intel_iommu=on",
+            "effective": "intel_iommu=on",
+            "status": "effective",
+            "why": "",
+            "owners": ["vfio"],
+        },
+        {
+            "name": "hugepages",
+            "wanted": "hugepagesz=1G hugepages=16",
+            "configured": "hugepagesz=1G hugepages=16",
+            "effective": None,
+            "status": "pending",
+            "why": "0 pages of 1 GiB are set aside, expected at least 16",
+            "owners": ["kvm", "vfio"],
+        },
+        {
+            "name": "transparent_hugepage",
+            "wanted": "transparent_hugepage=madvise",
+            "configured": "transparent_hugepage=madvise",
+            "effective": None,
+            "status": "not_needed",
+            "why": "the running kernel has it without the argument",
+            "owners": ["kvm"],
+        },
+        {
+            "name": "vfio_pci.ids",
+            "wanted": "vfio-pci.ids=10de:2330,10de:22a3,10de:2336,10de:22a4,1002:74a1,1002:74a5",
+            "configured": "vfio-pci.ids=10de:2330,10de:22a3,10de:2336,10de:22a4,1002:74a1,1002:74a5",
+            "effective": "vfio-pci.ids=10de:2330",
+            "status": "failed",
+            "why": "the host has booted since it was configured",
+            "owners": ["vfio"],
+        },
+        {
+            "name": "isolcpus",
+            "wanted": "isolcpus=2-31",
+            "configured": None,
+            "effective": None,
+            "status": "unknown",
+            "why": f"The loader's entries cannot be read. {NASTY}",
+            "owners": [],
+        },
+    ],
+    "entries": [
+        {"name": "gnulinux-6.1.0-37-amd64-advanced-3f2b", "bare": False, "complete": True},
+        {"name": "gnulinux-6.1.0-35-amd64-advanced-3f2b", "bare": False, "complete": False},
+        {"name": "gnulinux-6.1.0-37-amd64-recovery-3f2b", "bare": True, "complete": False},
+        {"name": f"other {NASTY}", "bare": False, "complete": None},
+    ],
+    "notices": ["amd_iommu=on does nothing: the kernel knows no such value (asked for by vfio)"],
+    "initramfs": [
+        {
+            "image": "/boot/initrd.img-6.1.0-37-amd64",
+            "complete": True,
+            "modules": ["vfio_pci", "vfio_iommu_type1"],
+            "files": ["/etc/modprobe.d/hearth.conf"],
+        },
+        {
+            "image": "/boot/initrd.img-6.1.0-35-amd64",
+            "complete": False,
+            "modules": [],
+            "files": ["/etc/modprobe.d/hearth.conf"],
+        },
+    ],
+    "config": {},
+}
+
+
+def reboot(status: str = "pending", name: str = "kernel-args", **more: t.Any) -> dict[str, t.Any]:
+    """Return a request of the ledger, judged, as the role `reboot` exports it."""
+    return {
+        "name": name,
+        "reason": "hugepagesz=1G hugepages=16 is configured, and not effective",
+        "requested_by": "kvm, vfio",
+        "since": "2026-11-22T01:58:40Z",
+        "boot_id": "3d1c2e0a-6f7b-4d7e-9f55-0c2f4b1f6a10",
+        "status": status,
+        "lacking": [] if status == "fulfilled" else ["hugepagesz=1G hugepages=16 is not in /proc/cmdline"],
+        **more,
+    }
+
+
+REBOOTS = [
+    reboot(),
+    reboot("failed", "module-options", reason=f"options of vfio_pci {NASTY}", lacking=["one", "two"]),
+    reboot("unknown", "initramfs", lacking=[]),
+    reboot("fulfilled", "other"),
+]
+
 
 def journal() -> dict[str, t.Any]:
     """Return a journal with a change of every kind."""

@@ -19,7 +19,7 @@ from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import htm
 from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import model
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-SECTIONS = ["attention", "machine", "changes", "declared"]
+SECTIONS = ["attention", "boot", "machine", "changes", "declared"]
 # What breaks pages: ends of every context that text stands in. The letters keep it from being empty or a known word.
 MARKUP = (
     "<script>alert(1)</script>",
@@ -73,8 +73,10 @@ def read(**given: t.Any) -> Reader:
     return Reader(page.render(report_samples.build(**given)))
 
 
-@pytest.fixture(params=["plain", "lab", "server", "container", "empty"])
+@pytest.fixture(params=["plain", "lab", "server", "container", "empty", "rebooting"])
 def report(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> model.Report:
+    if request.param == "rebooting":
+        return report_samples.build(boot=report_samples.BOOT, reboots=report_samples.REBOOTS)
     preflight = {
         "plain": report_samples.checked,
         "lab": lambda: report_samples.lab(tmp_path),
@@ -105,7 +107,7 @@ def test_ids_are_unique(report: model.Report) -> None:
 
 
 def test_the_verdict_comes_first_and_the_order_is_kept() -> None:
-    text = page.render(report_samples.build())
+    text = page.render(report_samples.build(boot=report_samples.BOOT))
     places = [text.index("<h1>"), *(text.index(f'<section id="{name}"') for name in SECTIONS)]
     assert places == sorted(places)
     assert "Not ready" in Reader(text).text
@@ -167,6 +169,19 @@ def test_nothing_that_a_host_says_becomes_markup(said: str) -> None:
             "changes": [{**change, "predicted": True, "failed": True, "hidden": False}],
         },
         "declared": {"modules": [{"name": said, "owners": [said]}]},
+        "boot": {
+            "backend": said,
+            "arguments": [
+                dict.fromkeys(("name", "wanted", "configured", "effective", "status", "why"), said)
+                | {"owners": [said]}
+            ],
+            "entries": [{"name": said, "bare": False, "complete": True}],
+            "notices": [said],
+            "initramfs": [{"image": said, "complete": True, "modules": [said], "files": [said]}],
+        },
+        "reboots": [
+            dict.fromkeys(("name", "reason", "requested_by", "since", "status"), said) | {"lacking": [said]}
+        ],
     }
     harmless = Reader(page.render(report_samples.build("x", **_replaced(given_by_host, said, "x"))))
     reader = Reader(page.render(report_samples.build(said, **given_by_host)))
@@ -220,6 +235,44 @@ def test_declarations_name_their_owners() -> None:
     assert "kvm, vfio" in text
     assert "5900-5910/tcp from mgmt (vnc)" in text
     assert "declared" not in read(declared={}).values("id")
+
+
+def test_wanted_configured_and_effective_stand_side_by_side_with_their_owners() -> None:
+    reader = read(boot=report_samples.BOOT)
+    assert reader.values("data-argument") == [item["name"] for item in report_samples.BOOT["arguments"]]
+    assert reader.values("data-label")[:5] == ["Wanted", "Configured", "Effective", "State", "Asked for by"]
+    assert re.search(
+        r"hugepages\s*hugepagesz=1G hugepages=16\s*hugepagesz=1G hugepages=16\s*absent\s*! waits for a reboot"
+        r"\s*0 pages of 1 GiB are set aside, expected at least 16\s*kvm, vfio",
+        reader.text,
+    )
+    assert "left bare" in reader.text
+    assert "vfio_iommu_type1" in reader.text
+    assert "amd_iommu=on does nothing" in reader.text
+
+
+def test_what_waits_for_a_reboot_says_why_who_since_when_and_what_is_lacking() -> None:
+    text = read(reboots=report_samples.REBOOTS).text
+    section = text.partition("Waiting for a reboot")[2].partition("Perhaps")[0]
+    for part in ("is configured, and not effective", "is not in /proc/cmdline", "kvm, vfio", "01:58 UTC"):
+        assert part in section
+    assert "Kernel arguments" not in text.partition("Declared")[0]
+    assert "boot" not in read().values("id")
+
+
+def test_a_script_in_a_reason_is_text() -> None:
+    reader = read(boot=report_samples.BOOT, reboots=report_samples.REBOOTS)
+    assert "script" not in {tag for tag, _attrs in reader.elements}
+    assert reader.text.count(f"options of vfio_pci {report_samples.NASTY}") >= 2
+
+
+def test_arguments_of_a_loader_without_a_name_are_shown_all_the_same() -> None:
+    assert "Kernel arguments of GRUB" in read(boot=report_samples.BOOT).text
+    assert read(boot={**report_samples.BOOT, "backend": None}).values("data-argument")
+
+
+def test_no_argument_is_said_and_not_left_out() -> None:
+    assert "No role asks for one." in read(boot={"backend": "grub"}).text
 
 
 def test_the_legend_counts_groups(tmp_path: pathlib.Path) -> None:

@@ -28,6 +28,21 @@ def test_it_is_complete_and_names_its_version(tmp_path: pathlib.Path) -> None:
     assert data["facts"] == preflight["facts"]
 
 
+def test_it_has_the_boot_and_the_reboots_as_they_were_given() -> None:
+    data = standard.loads(
+        json.render(report_samples.build(boot=report_samples.BOOT, reboots=report_samples.REBOOTS))
+    )
+    assert (data["boot"], data["reboots"]) == (report_samples.BOOT, report_samples.REBOOTS)
+    assert {item["id"]: item["status"] for item in data["findings"] if item["id"].startswith("reboot.")} == {
+        "reboot.kernel-args": "warn",
+        "reboot.module-options": "fail",
+        "reboot.initramfs": "unknown",
+        "reboot.other": "pass",
+    }
+    empty = standard.loads(json.render(report_samples.build()))
+    assert (empty["boot"], empty["reboots"]) == ({}, [])
+
+
 def test_unknown_changes_are_null_and_no_changes_are_a_list() -> None:
     unknown = standard.loads(json.render(report_samples.build(journal=None)))
     assert (unknown["changes_recorded"], unknown["journal"]) == (False, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import typing as t
 
 import report_samples
 from hypothesis import given
@@ -24,23 +25,53 @@ def test_every_finding_stands_there_once(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_order_is_that_of_the_page() -> None:
-    text = markdown.render(report_samples.build())
+    text = markdown.render(report_samples.build(boot=report_samples.BOOT))
     heads = re.findall(r"^#{1,2} (.*)$", text, re.MULTILINE)
     assert heads[0] == "Readiness of lab1"
     assert [
         heads.index(name)
-        for name in ("What needs attention", "The machine", "What this run changed", "Declared for this host")
+        for name in (
+            "What needs attention",
+            "Boot",
+            "The machine",
+            "What this run changed",
+            "Declared for this host",
+        )
     ] == sorted(heads.index(name) for name in heads if not name.startswith(("Readiness", "Passed")))
     assert text.index("Not ready") < text.index("## What needs attention")
 
 
 def test_tables_stay_tables() -> None:
     """A cell with a bar, a line break or markup in it must not become another cell."""
-    text = markdown.render(report_samples.build())
+    text = markdown.render(report_samples.build(boot=report_samples.BOOT, reboots=report_samples.REBOOTS))
     for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1
+        # Once the dashes were escaped like text of the host, and no renderer saw a table.
+        assert re.fullmatch(r"\|( --- \|)+", table.splitlines()[1])
     assert not re.search(r"(?<!\\)<script", text)
+
+
+def heads_of(text: str) -> list[str]:
+    """Return the headings, but for what a request of the ledger is called."""
+    heads = re.findall(r"^#+ .*$", text, re.MULTILINE)
+    return [head.partition("Reboot: ")[0] for head in heads]
+
+
+def booting(said: str) -> dict[str, t.Any]:
+    """Return everything that the roles `boot` and `reboot` may say, in one text."""
+    fields = ("name", "wanted", "configured", "effective", "status", "why")
+    entry = {"name": said, "complete": True}
+    image = {"image": said, "complete": True, "modules": [said], "files": [said]}
+    state = {
+        "backend": "grub",
+        "arguments": [{**dict.fromkeys(fields, said), "owners": [said]}],
+        "entries": [entry],
+        "notices": [said],
+        "initramfs": [image],
+    }
+    fields = ("name", "reason", "requested_by", "since", "status")
+    return {"boot": state, "reboots": [{**dict.fromkeys(fields, said), "lacking": [said]}]}
 
 
 @given(st.text(alphabet="<>|`\\&#*_[]()\n\r x-", min_size=1, max_size=20))
@@ -53,11 +84,13 @@ def test_whatever_a_host_says_stays_in_its_line_and_cell(said: str) -> None:
         {**item, "value": "x", "why": "x", "hint": "x", "source": "x"} for item in checks if said.strip()
     ]
     text, expected = (
-        markdown.render(report_samples.build(preflight={"verdict": "fail", "checks": items}, journal=None))
-        for items in (checks, plain or checks)
+        markdown.render(
+            report_samples.build(preflight={"verdict": "fail", "checks": items}, journal=None, **more)
+        )
+        for items, more in ((checks, booting(said)), (plain or checks, booting("x" if plain else said)))
     )
     assert text.count("\n") == expected.count("\n")
-    assert re.findall(r"^#+ .*$", text, re.MULTILINE) == re.findall(r"^#+ .*$", expected, re.MULTILINE)
+    assert heads_of(text) == heads_of(expected)
     assert not re.search(r"(?<!\\)(\\\\)*<", text)
 
 
@@ -68,6 +101,29 @@ def test_emulated_predicted_and_not_recorded_are_said(tmp_path: pathlib.Path) ->
     assert "**This hardware is emulated (QEMU).**" in text
     assert "**This is a prediction.**" in text
     assert "Changes were not recorded" in text
+
+
+def test_wanted_configured_and_effective_are_cells_of_one_row() -> None:
+    text = markdown.render(report_samples.build(boot=report_samples.BOOT, reboots=report_samples.REBOOTS))
+    assert (
+        "| hugepages | hugepagesz=1G hugepages=16 | hugepagesz=1G hugepages=16 | absent "
+        "| ! waits for a reboot: 0 pages of 1 GiB are set aside, expected at least 16 | kvm, vfio |"
+    ) in text
+    assert (
+        "### Waiting for a reboot\n\n| Reason | Lacking | Asked for by | Since |\n| --- | --- | --- | --- |\n"
+        "| ! hugepagesz=1G hugepages=16 is configured, and not effective "
+        "| hugepagesz=1G hugepages=16 is not in /proc/cmdline | kvm, vfio | 2026-11-22 01:58 UTC |\n"
+    ) in text
+    assert "### Kernel arguments of GRUB\n\n| Argument | Wanted | Configured | Effective |" in text
+    unnamed = markdown.render(report_samples.build(boot={**report_samples.BOOT, "backend": None}))
+    assert "### Kernel arguments\n\n| Argument | Wanted" in unnamed
+    assert "* – gnulinux-6.1.0-37-amd64-recovery-3f2b left bare" in text
+    assert (
+        "* ✓ /boot/initrd.img-6.1.0-37-amd64 complete: "
+        "vfio_pci, vfio_iommu_type1, /etc/modprobe.d/hearth.conf"
+    ) in text
+    assert "* ! amd_iommu=on does nothing" in text
+    assert "No role asks for one." in markdown.render(report_samples.build(boot={"backend": "grub"}))
 
 
 def test_nothing_to_tell_is_told() -> None:

@@ -40,6 +40,46 @@ def test_verdict(judged: str, statuses: str, proof: str, level: str) -> None:
     assert report.verdict.detail.endswith(".")
 
 
+# What kvm_check judged, statuses of the findings, statuses of the requests, level and headline of the report.
+REBOOTS = [
+    ("pass", "pass", "pending", "warn", "A reboot is pending"),
+    ("pass", "warn", "pending", "warn", "A reboot is pending"),
+    ("fail", "fail", "pending", "fail", "Not ready, and a reboot is pending"),
+    ("unknown", "unknown", "pending", "unknown", "Not known to be ready, and a reboot is pending"),
+    ("", "", "pending", "unknown", "Not checked, and a reboot is pending"),
+    ("pass", "pass", "failed", "fail", "Not ready"),
+    ("", "", "failed", "fail", "Not ready"),
+    ("pass", "pass", "failed pending", "fail", "Not ready, and a reboot is pending"),
+    ("pass", "pass", "unknown", "warn", "Ready, with remarks"),
+    ("pass", "pass", "a_word_of_tomorrow", "warn", "Ready, with remarks"),
+    ("pass", "pass", "fulfilled", "pass", "Ready"),
+    ("pass", "pass", "", "pass", "Ready"),
+]
+
+
+@pytest.mark.parametrize(("judged", "statuses", "requests", "level", "headline"), REBOOTS)
+def test_a_reboot_that_is_pending_or_did_not_help_changes_the_verdict(
+    judged: str, statuses: str, requests: str, level: str, headline: str
+) -> None:
+    checks = [{"id": "area.check", "status": status} for status in statuses.split()]
+    reboots = [report_samples.reboot(status, status) for status in requests.split()]
+    report = report_samples.build(preflight={"verdict": judged, "checks": checks}, reboots=reboots)
+    assert (report.verdict.level, report.verdict.headline) == (level, headline)
+    reasons = requests.count("pending") + requests.count("failed")
+    assert report.verdict.detail.count("is configured, and not effective") == reasons
+
+
+def test_the_pending_reboot_is_said_first_and_not_counted_as_a_check() -> None:
+    verdict = report_samples.build(
+        preflight={"verdict": "pass", "checks": [{"id": "a.b", "status": "pass"}]},
+        reboots=[report_samples.reboot()],
+    ).verdict
+    assert verdict.detail == (
+        "A reboot was asked for by kvm, vfio: hugepagesz=1G hugepages=16 is configured, and not effective. "
+        "1 check, nothing to remark."
+    )
+
+
 def test_the_verdict_says_why_in_the_words_of_what_decided() -> None:
     checks = [
         {"id": "kvm.virtualisation", "status": "fail", "why": "The firmware switched it off."},
@@ -97,15 +137,6 @@ def test_unknown_answers_with_one_remedy_are_said_once() -> None:
 def test_fields_that_a_newer_module_adds_do_no_harm() -> None:
     checks = [{"id": "a.b", "status": "pass", "severity": "high"}]
     assert report_samples.build(preflight={"verdict": "pass", "checks": checks}).findings[0].id == "a.b"
-
-
-def test_declarations_are_titled_and_empty_kinds_left_out() -> None:
-    shown = {section.title: section.items for section in model.declared_from(report_samples.DECLARED)}
-    assert shown == {
-        "Kernel arguments": (("intel_iommu=on", "vfio"), ("hugepagesz=1G hugepages=16", "kvm, vfio")),
-        "Kernel modules": (("vfio_pci", "vfio"),),
-        "Open ports": (("5900-5910/tcp from mgmt (vnc)", "kvm"),),
-    }
 
 
 @pytest.mark.parametrize("predicted", [False, True])
