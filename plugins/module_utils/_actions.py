@@ -99,6 +99,11 @@ class Gate:
         self.actions: list[str] = []
 
     @property
+    def check_mode(self) -> bool:
+        """Tell whether effects are only foretold."""
+        return self._check_mode
+
+    @property
     def performed(self) -> bool:
         """Tell whether the host was touched."""
         return bool(self.actions) and not self._check_mode

@@ -86,7 +86,7 @@ def test_check_mode_performs_nothing_and_records_everything(host: Host, commands
     assert tree_hash(host.root) == before
     assert commands.calls == []
     assert gate.actions == DESCRIBED
-    assert not gate.performed
+    assert not gate.performed and gate.check_mode
 
 
 def test_the_real_run_records_what_check_mode_predicted(host: Host, commands: Commands) -> None:
@@ -94,7 +94,7 @@ def test_the_real_run_records_what_check_mode_predicted(host: Host, commands: Co
     predicted.apply(PLAN)
     real.apply(PLAN)
     assert real.actions == predicted.actions
-    assert real.performed
+    assert real.performed and not real.check_mode
     assert host.text("/etc/hearth/new") == "new"
     assert host.text("/etc/there") == "changed"
     assert not host.exists("/etc/gone")
