@@ -95,6 +95,14 @@ backend:
   returned: success
   type: str
   sample: initramfs-tools
+without:
+  description:
+    - Kernels in C(/boot) that have no image. Most hosts do not start with one of these. No image is made for them, as
+      an operator's own kernel may need none.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 images:
   description: The images of installed kernels. Empty when nothing is wanted in them, so that nobody looked.
   returned: success

@@ -51,7 +51,7 @@ options:
     description:
       - The boot loader. V(auto) looks for proxmox-boot-tool, systemd-boot, GRUB with Boot Loader Specification entries
         (Fedora, Enterprise Linux), and GRUB with C(/etc/default/grub.d) (Debian, Ubuntu), in this order, and refuses a
-        host that starts in another way, with the manual instruction.
+        host that starts in another way, with the manual instruction, unless nothing is wished and nothing is ours.
     type: str
     choices: [auto, grub, bls, systemd-boot, proxmox]
     default: auto
@@ -98,7 +98,7 @@ actions:
   elements: str
   sample: [write /etc/default/grub.d/zz-hearth.cfg (0644), generate /boot/grub/grub.cfg]
 backend:
-  description: The boot loader.
+  description: The boot loader. Empty where none that is managed here was found, and nothing is wished.
   returned: success
   type: str
   sample: grub
@@ -141,7 +141,9 @@ arguments:
       why: it takes effect with the next boot
       owners: [vfio]
 notices:
-  description: Arguments that do nothing, and why. Wished ones are not written; those of others stay.
+  description:
+    - Arguments that do nothing, and why. Wished ones are not written; those of others stay.
+    - Also the entry that the host starts by itself, where that is none that gets the arguments.
   returned: success
   type: list
   elements: str

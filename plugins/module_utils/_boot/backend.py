@@ -44,7 +44,8 @@ class Menu:
     ``given`` are the words of others, ``ours`` those that we configured, ``removed`` the patterns of
     others' words that we take out. ``leaving`` are words that a run was about to take out of the entries
     and may not have got to. ``entries`` is ``None`` where they cannot be read: unknown, no pass.
-    ``files`` holds the text of every file that is ours, wholly or in part.
+    ``files`` holds the text of every file that is ours, wholly or in part. ``other_default`` is what the host
+    starts by itself where that is known to be none of the entries that carry our words.
     """
 
     given: tuple[Source, ...]
@@ -53,6 +54,7 @@ class Menu:
     leaving: tuple[str, ...] = ()
     entries: tuple[Entry, ...] | None = ()
     files: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    other_default: str = ""
 
     @property
     def given_words(self) -> tuple[str, ...]:

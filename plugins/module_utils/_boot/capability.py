@@ -17,11 +17,11 @@ import typing as t
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import cmdline
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.machine import (
     Machine,
+    cpu_list,
     cpu_set,
     page_count,
     page_size_kib,
 )
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.topology import format_list
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot.ledger import (
     AT_LEAST,
     EQUALS,
@@ -34,6 +34,7 @@ DEFAULT_SIZE = "default_hugepagesz"
 
 _CPUS = "/sys/devices/system/cpu"
 _POOLS = "/sys/kernel/mm/hugepages"
+_NODES = "/sys/devices/system/node"
 # A CPU that has one thread a core has nothing to switch off (Documentation/ABI, sysfs-devices-system-cpu).
 _NO_SMT = "notsupported|notimplemented"
 
@@ -66,8 +67,17 @@ def _pools(wish: cmdline.Argument, page_kib: int | None) -> t.Iterator[Check]:
     for size, text in cmdline.page_pairs(wish.words):
         kib, count = page_size_kib(size) if size else page_kib, page_count(text)
         if kib is not None and count is not None:
-            label = f"huge pages of {size or 'the default size'}"
-            yield Check(f"{_POOLS}/hugepages-{kib}kB/nr_hugepages", AT_LEAST, str(count), label)
+            yield from _pool(text, count, f"hugepages-{kib}kB", f"huge pages of {size or 'the default size'}")
+
+
+def _pool(text: str, count: int, pool: str, label: str) -> t.Iterator[Check]:
+    """As many pages in all are not enough where each node is to have its own."""
+    if ":" not in text:
+        yield Check(f"{_POOLS}/{pool}/nr_hugepages", AT_LEAST, str(count), label)
+        return
+    for node, _colon, pages in (part.partition(":") for part in text.split(",")):
+        path = f"{_NODES}/node{node}/hugepages/{pool}/nr_hugepages"
+        yield Check(path, AT_LEAST, str(int(pages)), f"{label} on node {node}")
 
 
 def _default_size(value: str, _machine: Machine) -> t.Iterator[Check]:
@@ -92,7 +102,7 @@ def _cpus(name: str, value: str, machine: Machine) -> t.Iterator[Check]:
     """Flags before a list, such as ``managed_irq``, do not show in the file: no check for these."""
     found = cpu_set(value, machine.last_cpu)
     if found:
-        yield Check(f"{_CPUS}/{name}", EQUALS, format_list(found), f"CPUs of {name}")
+        yield Check(f"{_CPUS}/{name}", EQUALS, cpu_list(found), f"CPUs of {name}")
 
 
 _TABLE: dict[str, t.Callable[[str, Machine], t.Iterator[Check]]] = {

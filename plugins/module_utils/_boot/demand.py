@@ -53,15 +53,18 @@ def standing(wish: cmdline.Argument, checks: t.Sequence[book.Check], evidence: b
     if not evidence.words:
         return Standing(UNKNOWN, "/proc/cmdline cannot be read")
     inside = cmdline.is_effective(wish, evidence.words)
-    findings = [evidence.held.get(check, (False, f"{check.path} was not looked at")) for check in checks]
-    wrong = "; ".join(found for holds, found in findings if not holds)
+    findings = [evidence.held.get(check, (None, f"{check.path} was not looked at")) for check in checks]
+    wrong = "; ".join(found for holds, found in findings if holds is False)
+    unclear = "; ".join(found for holds, found in findings if holds is None)
     if inside and wrong:
         return Standing(
             FAILED, f"it is in /proc/cmdline, and yet {wrong}: look at the firmware and the kernel log"
         )
+    if inside and unclear:
+        return Standing(UNKNOWN, f"it is in /proc/cmdline, and whether it works cannot be seen: {unclear}")
     if inside:
         return Standing(EFFECTIVE, "it is in /proc/cmdline")
-    if findings and not wrong:
+    if findings and not wrong and not unclear:
         found = "; ".join(found for _holds, found in findings)
         return Standing(NOT_NEEDED, f"what it is for is there without it: {found}")
     return Standing(PENDING, "it takes effect with the next boot")

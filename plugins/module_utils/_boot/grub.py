@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, RemoveFile, WriteFile
@@ -15,9 +16,15 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import backe
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.grub_menu import (
     GRUB_CFG,
     GenerateMenu,
+    default_of,
+    find,
     parse_menu,
 )
-from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError, Refusal
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import (
+    CommandError,
+    ParseError,
+    Refusal,
+)
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Reading
 
 DEFAULTS, FOLDER = "/etc/default/grub", "/etc/default/grub.d"
@@ -25,6 +32,7 @@ DROPIN = f"{FOLDER}/zz-hearth.cfg"
 
 _TOOLS = tuple(f"{folder}/grub-mkconfig" for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/usr/local/sbin"))
 # Stands where our words would; no word of any kernel.
+_SAME_WAY = f"grub-mkconfig reads {DEFAULTS} and {FOLDER}/*.cfg the same way: correct that file"
 MARKER = "hearth_marker_"
 # The files as grub-mkconfig reads them (grub-common 2.06-13+deb12u2): sourced, the folder's in the order of
 # their names, ended by the first command that fails. The values after each file tell which file said what.
@@ -87,7 +95,8 @@ class Grub(backend.Backend):
         ]
         # Without a file of ours, its place is measured all the same.
         files = sorted({*files, DROPIN})
-        files = [DEFAULTS, *files] if host.exists(DEFAULTS) else files
+        # As grub-mkconfig does, which passes over links to nowhere.
+        files = [path for path in (DEFAULTS, *files) if path == DROPIN or os.path.exists(host.path(path))]
         return Raw(
             tuple(files),
             _measure(host, files),
@@ -108,6 +117,7 @@ class Grub(backend.Backend):
             leaving=record.leaving,
             entries=_entries(raw.menu.text or ""),
             files={} if raw.dropin.text is None else {DROPIN: raw.dropin.text},
+            other_default=_other_default(raw.menu.text or ""),
             base=_base(raw),
             underway=record.underway,
             generated=raw.menu.text is not None,
@@ -146,13 +156,18 @@ class Grub(backend.Backend):
 
 def _measure(host: Host, files: t.Sequence[str]) -> tuple[Values, ...]:
     arguments = [MARKER if path == DROPIN else host.path(path) for path in files]
-    out = host.run(("/bin/sh", "-c", MEASURE, "sh", *arguments)).out.split("\0")
+    try:
+        done = host.run(("/bin/sh", "-c", MEASURE, "sh", *arguments), check=False)
+    except CommandError as error:
+        # The message has all of the script in it.
+        raise CommandError(
+            f"The shell that reads {', '.join(files)} does not come to an end.", remedy=_SAME_WAY
+        ) from error
+    out = done.out.split("\0")
     values = tuple(zip(out[0:-1:2], out[1:-1:2]))
     if len(values) != len(files):
-        raise ParseError(
-            f"{files[len(values)]} ends the shell that reads it.",
-            remedy=f"grub-mkconfig reads {DEFAULTS} and {FOLDER}/*.cfg the same way: correct that file",
-        )
+        said = f": {done.err.strip()}" if done.rc else "."
+        raise ParseError(f"{files[len(values)]} ends the shell that reads it{said}", remedy=_SAME_WAY)
     return values
 
 
@@ -213,6 +228,14 @@ def _entries(text: str) -> tuple[backend.Entry, ...]:
         for entry in parse_menu(text)
         if entry.of_distribution and entry.kernel
     )
+
+
+def _other_default(text: str) -> str:
+    """Return the entry that GRUB starts by itself if it is not one that we look at: an operator's, or for recovery."""
+    spec = default_of(text)
+    # What the environment block says is not looked up: it changes with every boot.
+    chosen = None if "$" in spec else find(parse_menu(text), spec)
+    return "" if chosen is None or (chosen.of_distribution and not chosen.bare) else chosen.path
 
 
 def _leaving(menu: GrubMenu, wish: backend.Wish) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ import re
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import cmdline
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.backend import Wish
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.grub_menu import kernel_words
-from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.grub_script import Word, words_of
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.grub_script import Word, tokens, words_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError, Refusal
 
 _HEADER = "# Written by Ansible (module hearth.gpu_host.kernel_args). What is changed here is overwritten.\n"
@@ -95,6 +95,14 @@ def spoken(value: str) -> tuple[str, ...]:
     return kernel_words((Word("", ""), Word("", ""), *words_of(value)))
 
 
+def _is_appendable(value: str) -> bool:
+    """Tell whether GRUB takes a word that stands behind others for one of the kernel."""
+    found = [token for token in tokens(f"{value.rstrip()} last") if token.lastgroup != "blank"]
+    return [token.lastgroup for token in found[:-1]] == ["word"] * (len(found) - 1) and found[
+        -2
+    ].group() == "last"
+
+
 def _is_filterable(value: str, removed: tuple[str, ...]) -> bool:
     """Tell whether the shell, to which quotation marks are letters, takes out what the kernel calls a word."""
     kept = " ".join(cmdline.without(value.split(), removed))
@@ -121,6 +129,13 @@ def refuse_unfilterable(variables: tuple[str, str], wish: Wish) -> None:
             raise Refusal(
                 f"The words of others end with --, after which everything is meant for init: {value}.",
                 remedy="take -- and what follows out of /etc/default/grub",
+            )
+        if wish.ours and not _is_appendable(value):
+            raise Refusal(
+                f"What is appended to the words of others would be lost: in {value.strip()!r} there is a #, ;, &, |,"
+                " a brace, an end of line, or a backslash at the end, by which GRUB ends the command.",
+                remedy="correct that in /etc/default/grub and the files in /etc/default/grub.d: put it in quotation"
+                " marks that GRUB reads, or take it out",
             )
         if wish.removed and not _is_filterable(value, wish.removed):
             raise Refusal(

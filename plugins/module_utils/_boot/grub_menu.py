@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import stat
@@ -25,7 +26,9 @@ ENTRY, SUBMENU = "menuentry", "submenu"
 LINUX, INITRD = ("linux", "linuxefi", "linux16"), ("initrd", "initrdefi", "initrd16")
 
 # os-prober, where it is switched on, mounts every other disk.
-_GENERATE_S = 600.0
+# os-prober looks into every partition of every disk: minutes where there are dozens.
+_GENERATE_S = 1800.0
+_BEGIN, _END = "### BEGIN /etc/grub.d/", "### END /etc/grub.d/"
 _KEYWORDS = ("if", "then", "else", "elif", "do", "while", "until", "for")
 _DEFAULT = re.compile(r"""^\s*(?:set\s+)?default=(?P<quote>["']?)(?P<spec>.*?)(?P=quote)\s*$""", re.MULTILINE)
 
@@ -37,7 +40,7 @@ class MenuEntry:
     ``path`` is how ``grub-reboot`` and ``GRUB_DEFAULT`` name it, ``position`` its number and before that
     those of the submenus around it; ``names`` has id and title of each of these. ``words`` are the
     kernel's, without variables. ``options`` is what stands between title and body without the identity,
-    ``body`` the lines between the braces.
+    ``body`` the lines between the braces, ``maker`` the script in ``/etc/grub.d`` where that is known.
     """
 
     id: str
@@ -50,11 +53,15 @@ class MenuEntry:
     initrd: tuple[str, ...]
     options: str
     body: tuple[str, ...]
+    maker: str = ""
 
     @property
     def of_distribution(self) -> bool:
-        """Tell whether it is made by the distribution's script, and so of the kernel's configured words."""
-        return self.id.startswith("gnulinux-")
+        """Tell whether it is made by the distribution's script, and so of the kernel's configured words.
+
+        Who copies an entry into a file of his own, such as 40_custom, mostly copies its id as well.
+        """
+        return self.id.startswith("gnulinux-") and ("_linux" in self.maker or not self.maker)
 
     @property
     def bare(self) -> bool:
@@ -80,6 +87,8 @@ class _Block:
         return self.head[0].value if self.head else ""
 
 
+# A run parses the same text several times.
+@functools.lru_cache(maxsize=4)
 def parse_menu(text: str) -> tuple[MenuEntry, ...]:
     """Return the entries of a ``grub.cfg`` in their order.
 
@@ -158,12 +167,10 @@ def _close(text: str, stack: list[_Block], entries: list[MenuEntry]) -> None:
         raise script.broken("there is a closing brace too many", text, len(text))
     block = stack.pop()
     if block.kind == ENTRY:
-        entries.append(
-            _entry(block, [outer for outer in stack if outer.kind == SUBMENU], text[block.start :])
-        )
+        entries.append(_entry(block, [outer for outer in stack if outer.kind == SUBMENU], text))
 
 
-def _entry(block: _Block, submenus: t.Sequence[_Block], body: str) -> MenuEntry:
+def _entry(block: _Block, submenus: t.Sequence[_Block], text: str) -> MenuEntry:
     title, identity, options = _head(block.head)
     names = [_head(outer.head)[1::-1] for outer in submenus] + [(identity, title)]
     linux = next((command for command in block.commands if command[0].value in LINUX), ())
@@ -178,8 +185,15 @@ def _entry(block: _Block, submenus: t.Sequence[_Block], body: str) -> MenuEntry:
         words=kernel_words(linux),
         initrd=tuple(word.value for word in initrd[1:]),
         options=options,
-        body=tuple(textwrap.dedent(body.strip("\n").rstrip()).split("\n")),
+        body=tuple(textwrap.dedent(text[block.start :].strip("\n").rstrip()).split("\n")),
+        maker=_maker(text[: block.start]),
     )
+
+
+def _maker(before: str) -> str:
+    """Return the script whose output this is: grub-mkconfig puts a line before and after each."""
+    begun, ended = before.rfind(_BEGIN), before.rfind(_END)
+    return "" if begun <= ended else before[begun + len(_BEGIN) :].partition(" ###")[0]
 
 
 def kernel_words(command: t.Sequence[script.Word]) -> tuple[str, ...]:

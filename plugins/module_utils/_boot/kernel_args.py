@@ -49,7 +49,8 @@ class KernelArgs(Capability[Raw, Model]):
     """The kernel's command line, configured and effective."""
 
     def read(self) -> Raw:
-        backend = registry.choose(self.host, self.params["backend"])
+        wanted = bool(self.params["args"] or self.params["remove"])
+        backend = registry.choose(self.host, self.params["backend"], wanted)
         menu = backend.read(self.host)
         machine = read_machine(self.host) if self.params["running"] else Machine()
         return Raw(backend, menu, machine, self._read_book(backend.parse(menu), machine), self.host.now())
@@ -71,7 +72,7 @@ class KernelArgs(Capability[Raw, Model]):
             files = dict(current.files)
         facts: Facts = {
             "backend": current.raw.backend.name,
-            "notices": list(current.goal.notices),
+            "notices": [*current.goal.notices, *_wrong_default(current)],
             "entries": _entries(current, bool(steps)),
         }
         if current.book is None:
@@ -132,6 +133,13 @@ def _differ(current: Model, files: t.Mapping[str, str]) -> bool:
     if not (wish.ours or wish.removed or menu.ours or menu.removed):
         return any(files.get(path) != text for path, text in current.files.items())
     return dict(current.files) != dict(files)
+
+
+def _wrong_default(current: Model) -> list[str]:
+    name = current.menu.other_default
+    if not (name and current.goal.wishes):
+        return []
+    return [f"The boot menu starts {name} by itself, which does not get these arguments: see GRUB_DEFAULT."]
 
 
 def _refuse_incurable(current: Model, steps: t.Sequence[Action]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 
@@ -16,6 +17,8 @@ _CPUS = "/sys/devices/system/cpu"
 _UNITS = {"K": 1, "M": 1024, "G": 1024 * 1024}
 # lib/bitmap-str.c: N, N-M, N-M:used/group, all; "N" is the last CPU.
 _RANGE = re.compile(r"(?P<first>\d+|N)(-(?P<last>\d+|N)(:(?P<used>\d+)/(?P<group>\d+))?)?", re.ASCII)
+# mm/hugetlb.c: one number, or one for each node; of numbers without a node only the first would count.
+_PAGES = re.compile(r"\d+|\d+:\d+(,\d+:\d+)*", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,17 @@ def cpu_set(text: str, last: int | None) -> frozenset[int] | None:
     return frozenset(numbers)
 
 
+def cpu_list(numbers: t.Iterable[int]) -> str:
+    """Write CPUs as the kernel does in its files, such as ``2-7,9``."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
 def page_size_kib(size: str) -> int | None:
     """Return a page size such as ``1G`` in KiB; ``None`` when it is none."""
     found = re.fullmatch(r"(\d+)([KMG])", size.upper(), re.ASCII)
@@ -74,5 +88,6 @@ def page_size_kib(size: str) -> int | None:
 
 def page_count(count: str) -> int | None:
     """Return how many pages ``64`` or ``0:32,1:32`` are; ``None`` when it is neither."""
-    parts = [part.rpartition(":")[2] if ":" in part else part for part in count.split(",")]
-    return sum(map(int, parts)) if all(part.isdecimal() and part.isascii() for part in parts) else None
+    if not _PAGES.fullmatch(count):
+        return None
+    return sum(int(part.rpartition(":")[2]) for part in count.split(","))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.backend import Backend
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import cmdline_file, grub
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.backend import Backend, Menu, Wish
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.bls import Bls
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.grub import Grub
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.proxmox import Proxmox
@@ -49,12 +51,42 @@ _SUSE = _Foreign("SUSE's boot configuration", "/etc/zypp", _SUSE_REMEDY)
 _IMAGES = ("/efi/EFI/Linux", "/boot/EFI/Linux", "/boot/efi/EFI/Linux")
 
 
-def choose(host: Host, name: str) -> Backend:
+class Nothing(Backend):
+    """A boot loader that is not managed here, of which nothing is wanted and in which nothing is ours."""
+
+    name = ""
+
+    @staticmethod
+    def detect(host: Host) -> bool:
+        return not any(map(host.exists, (cmdline_file.RECORD, grub.DROPIN)))
+
+    def read(self, host: Host) -> None:
+        """Read nothing."""
+
+    def parse(self, raw: None) -> Menu:
+        return Menu((), entries=None)
+
+    def plan(self, menu: Menu, wish: Wish) -> tuple[Action, ...]:
+        return ()
+
+    def files_after(self, menu: Menu, wish: Wish) -> dict[str, str]:
+        return {}
+
+
+def choose(host: Host, name: str, wanted: bool = True) -> Backend:
     """Return the backend of that name, or with ``auto`` the one that fits.
 
+    :param wanted: whether anything is to be configured; if not, a host that starts in another way is no error.
     :raises Refusal: none fits; the remedy says what to do by hand.
     """
-    return detect(host) if name == AUTO else _BY_NAME[name]()
+    if name != AUTO:
+        return _BY_NAME[name]()
+    try:
+        return detect(host)
+    except Refusal:
+        if wanted or not Nothing.detect(host):
+            raise
+    return Nothing()
 
 
 def detect(host: Host) -> Backend:

@@ -35,17 +35,24 @@ RESERVE_KIB = 2 * 1024 * 1024
 
 # Letters that neither the shell, nor GRUB's script, nor an entry's file takes for something else.
 _PLAIN = re.compile(r"\w[\w.,:/@+-]*(=[\w.,:/@%+!~^= -]*)?", re.ASCII)
+WISH = "kernel argument"
 _BY_HAND = (
     "write it by hand where the boot loader reads it, quoted as that wants it, and take it out of the wishes"
 )
 # The boot loader's own, or how the kernel finds its root: a host without them does not start.
-_VITAL = ("BOOT_IMAGE", "initrd", "root", "ro", "rw", "rootflags", "rootfstype")
+_VITAL = ("BOOT_IMAGE", "initrd", "root", "ro", "rw", "rootflags", "rootfstype", "init", "rdinit")
+# With these the host starts into a shell for one person (systemd(1), "Kernel Command Line"). A lone number is
+# what YAML's comma made of a list: Ansible takes isolcpus=4,1 without brackets for two arguments.
+_ALONE = re.compile(
+    r"\d+|[sS]|single|rescue|emergency|(rd[.])?systemd[.]unit=(rescue|emergency|halt|poweroff|reboot)\b.*|rd[.]break(=.*)?",
+    re.ASCII,
+)
 _IOMMU = ("intel_iommu", "amd_iommu", "iommu")
 _FLAG = re.compile(r"[a-z_]+")
 _ALL = ("", "N", "all")
 
 
-def words_of(items: t.Iterable[str], what: str = "kernel argument") -> tuple[str, ...]:
+def words_of(items: t.Iterable[str], what: str = WISH) -> tuple[str, ...]:
     """Return the words in the texts of an option; an empty text has none.
 
     :raises Refusal: a word cannot be written safely, or the host needs it to start.
@@ -57,6 +64,11 @@ def words_of(items: t.Iterable[str], what: str = "kernel argument") -> tuple[str
         words += cmdline.split(item)
     for word in words:
         _refuse_word(word, what)
+        if what == WISH and _ALONE.fullmatch(word):
+            raise Refusal(
+                f"With the {what} {word} the host would not start as a server does, and not be reached any more.",
+                remedy="write lists, such as of CPUs, as one text in quotation marks; or add it by hand for one boot",
+            )
     return tuple(words)
 
 

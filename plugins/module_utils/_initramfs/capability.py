@@ -39,6 +39,7 @@ class Raw:
     previous: frozenset[str] = frozenset()
     booted: float = 0.0
     obstacle: str = ""
+    without: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Initramfs(Capability[Raw, State]):
             disk.read_previous(self.host, images),
             disk.booted_at(self.host) if self.params["running"] else 0.0,
             tool.obstacle(self.host),
+            disk.read_without(self.host, images),
         )
 
     def _content(self, tool: tools.Tool, own: t.Mapping[str, tuple[Reading, int]]) -> Content:
@@ -177,6 +179,7 @@ class Initramfs(Capability[Raw, State]):
         after = dataclasses.replace(current, own=own, images=images, previous=previous)
         facts = {
             "backend": current.raw.tool.name if current.raw.tool else "",
+            "without": list(current.raw.without),
             "images": [self._fact(current, image, image in wrong) for image in current.images],
         }
         return Plan(tuple(actions), after, facts)

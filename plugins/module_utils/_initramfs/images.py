@@ -77,12 +77,20 @@ def read_images(host: Host, tool: Tool) -> tuple[Found, ...]:
     found = []
     for kernel in kernels.installed_kernels(host):
         for path in tool.candidates(kernel, machine_id):
-            if host.exists(path):
+            # A link to nowhere is no image.
+            if os.path.exists(host.path(path)):
                 status = os.stat(host.path(path))
                 answer = host.run((tool.lister, path), timeout_s=LIST_TIMEOUT_S, check=False)
                 listing = answer.out if answer.rc == 0 else None
                 found.append(Found(kernel, path, listing, status.st_size, status.st_mtime))
     return tuple(found)
+
+
+def read_without(host: Host, images: t.Iterable[Found]) -> tuple[str, ...]:
+    """Return the kernels that can be started and have no image, such as of a build that found no room."""
+    known = {image.kernel for image in images}
+    kernel = kernels.installed_kernels(host)
+    return tuple(name for name in kernel if name not in known and host.exists(f"/boot/vmlinuz-{name}"))
 
 
 def read_previous(host: Host, images: t.Iterable[Found]) -> frozenset[str]:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import os
 import re
@@ -16,6 +17,7 @@ import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils import _textfile
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Run
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._initramfs.content import (
     STAMP_DIR,
@@ -183,7 +185,13 @@ class DracutBuild(Action):
 
     def perform(self, host: Host) -> None:
         new = f"{self.image}.hearth-new"
-        host.run(("dracut", "--quiet", "--force", new, self.kernel), timeout_s=BUILD_TIMEOUT_S)
+        try:
+            host.run(("dracut", "--quiet", "--force", new, self.kernel), timeout_s=BUILD_TIMEOUT_S)
+        except CommandError:
+            # Half an image is of no use, and /boot is small.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(host.path(new))
+            raise
         shutil.copymode(host.path(self.image), host.path(new))
         sync(host.path(new))
         os.rename(host.path(new), host.path(self.image))

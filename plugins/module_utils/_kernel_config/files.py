@@ -154,7 +154,9 @@ def _check_sysctl(item: Item, path: str, lines: t.Iterable[tuple[str, str]]) -> 
     for key, value in lines:
         if same_value(value, item.value):
             continue
-        same = key == item.name and later
+        # Of two patterns that name the same keys the later one wins as well.
+        patterns = "*" in item.name and "*" in key and (matches(item.name, key) or matches(key, item.name))
+        same = later and (key == item.name or patterns)
         if same or ("*" in item.name and "*" not in key and matches(item.name, key)):
             raise Contradiction(
                 f"sysctl {item.name} = {item.value} is wanted by {item.who}, and {path}, "

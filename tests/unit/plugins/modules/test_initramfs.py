@@ -201,6 +201,16 @@ def test_while_an_image_is_baked_nothing_is_kept_and_no_initramfs_is_no_error(ta
     assert "No initramfs of an installed kernel was found" in task(**WISH)["msg"]
 
 
+def test_a_kernel_that_has_no_image_is_told_and_left_alone(task: Task) -> None:
+    # The build in the installation of a kernel failed, as /boot was full: GRUB starts it first, and it panics.
+    for kernel in (OLD, NEW):
+        task.fake.write(f"/boot/vmlinuz-{kernel}", "")
+    task.fake.file(task.fake.image(NEW)).unlink()
+    result = task.predicted(**WISH)
+    assert (result["without"], [image["kernel"] for image in result["images"]]) == ([NEW], [OLD])
+    assert task.fake.builds == [OLD]
+
+
 def test_without_a_kernel_the_configuration_waits_for_one(task: Task) -> None:
     for kernel in (OLD, NEW):
         task.fake.file(f"/lib/modules/{kernel}/modules.dep").unlink()

@@ -317,6 +317,42 @@ def test_a_running_host_that_does_not_start_by_grub_is_refused(task: Task) -> No
     assert task.predicted(args=[])["changed"] is False
 
 
+def test_an_entry_without_the_arguments_that_is_started_by_itself_is_pointed_out(task: Task) -> None:
+    real = task.fake._mkconfig
+    for default, named in (
+        ("hand", "hand"),
+        ("2>0", "gnulinux-advanced-7c1f>gnulinux-6.1.0-56-amd64-recovery-7c1f"),
+        ("0", ""),
+        ("${saved_entry}", ""),
+    ):
+
+        def made(path: str, default: str = default) -> None:
+            real(path)
+            entry = "menuentry 'By hand' --id hand {\n\tlinux /boot/vmlinuz root=/dev/sda1 ro\n}\n"
+            task.fake.write(path, f'set default="{default}"\n{task.fake.text(path)}{entry}')
+
+        task.fake._mkconfig = made  # type: ignore[method-assign]
+        task.fake.generate()
+        notices = task.settled(args=["iommu=pt"])["notices"]
+        assert [notice.split(" by itself")[0] for notice in notices] == [f"The boot menu starts {named}"][
+            : bool(named)
+        ]
+        assert task.settled(args=[])["notices"] == []
+
+
+def test_nothing_wished_of_a_boot_loader_that_is_not_managed_is_nothing_to_do(task: Task) -> None:
+    task.fake.remove("/usr/sbin/grub-mkconfig")
+    assert "No boot loader that is managed here" in task.refused(args=["iommu=pt"])["msg"]
+    for options in ({"args": [], "remove": []}, {}):
+        result = task.settled(**options)
+        assert (result["changed"], result["backend"], result["entries"], result["arguments"]) == (
+            False,
+            "",
+            [],
+            [],
+        )
+
+
 def test_an_image_is_configured_and_no_reboot_is_asked_for(task: Task) -> None:
     task.fake.remove("/boot/grub/grub.cfg")
     result = task.settled(args=PAGES, running=False)

@@ -65,6 +65,14 @@ def expect(ledger: dict[str, Request]) -> tuple[str, str, int] | None:
     return " ".join(request.expect.present), " ".join(request.expect.absent), len(request.expect.checks)
 
 
+def test_what_cannot_be_seen_is_neither_failed_nor_a_success() -> None:
+    (wish,) = cmdline.arguments(["intel_iommu=on"])
+    for held in ({IOMMU: (None, "/iommu: Permission denied")}, {}):
+        inside = demand.standing(wish, (IOMMU,), Evidence("b1", ("intel_iommu=on",), held))
+        assert inside.status == demand.UNKNOWN and "/iommu" in inside.why
+        assert demand.standing(wish, (IOMMU,), Evidence("b1", ("ro",), held)).status == demand.PENDING
+
+
 @pytest.mark.parametrize(
     ("now", "found"),
     [

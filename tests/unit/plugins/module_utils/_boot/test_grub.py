@@ -15,12 +15,14 @@ from fakegrub import DEFAULTS, DROPIN, KERNEL, STOCK, GrubHost
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Run
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.backend import Source, faults
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.grub import Grub
+from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Completed, run_command
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import (
     CommandError,
     HearthError,
     ParseError,
     Refusal,
 )
+from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 
 FIXTURES = pathlib.Path(__file__).parents[3] / "fixtures" / "grub"
 GRUB_D = "/etc/default/grub.d"
@@ -138,9 +140,60 @@ def test_a_file_that_ends_the_shell_is_named(tmp_path: pathlib.Path) -> None:
         menu_of(GRUB, GrubHost(tmp_path, **{"50_end": "exit 0\n"}).host)
 
 
-def test_a_file_that_fails_is_an_error_as_it_is_for_grub_mkconfig(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(CommandError, match="GRUB_|syntax|ended with status"):
-        menu_of(GRUB, GrubHost(tmp_path, 'GRUB_CMDLINE_LINUX="never closed\n').host)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('GRUB_CMDLINE_LINUX="never closed\n', "quot|EOF"),
+        ("no-such-command\n", "no-such-command"),
+        ("set -e; false\n", ""),
+        ("exit 3\n", ""),
+    ],
+)
+def test_a_file_that_fails_is_named_with_what_the_shell_says(
+    tmp_path: pathlib.Path, text: str, said: str
+) -> None:
+    for path, host in (
+        (DEFAULTS, GrubHost(tmp_path / "a", text).host),
+        (f"{GRUB_D}/50-own.cfg", GrubHost(tmp_path / "b", **{"50_own": text}).host),
+    ):
+        with pytest.raises(
+            ParseError, match=f"^{path} ends the shell that reads it(?s:.*)({said})"
+        ) as caught:
+            menu_of(GRUB, host)
+        assert "hearth_file" not in caught.value.message, "the script is of no use to the operator"
+
+
+def test_a_file_that_never_ends_is_an_error_without_our_script_in_it(tmp_path: pathlib.Path) -> None:
+    fake = GrubHost(tmp_path, "while :; do :; done\n")
+
+    def run(argv: t.Sequence[str], **options: t.Any) -> Completed:
+        return run_command(argv, **{**options, "timeout_s": 0.2})
+
+    with pytest.raises(
+        CommandError, match=f"^The shell that reads {DEFAULTS}.* does not come to an end"
+    ) as caught:
+        menu_of(GRUB, Host(root=str(fake.root), run=run))
+    assert "correct that file" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ["quiet # splash", "quiet; splash", "quiet\nsplash", "quiet \\\\", "a={b}", "a&b"]
+)
+def test_words_of_others_that_cut_off_what_follows_are_refused_before_anything_is_written(
+    tmp_path: pathlib.Path, text: str
+) -> None:
+    fake = GrubHost(tmp_path, f'GRUB_CMDLINE_LINUX_DEFAULT="{text}"\n')
+    fake.write("/boot/grub/grub.cfg", (FIXTURES / "debian-12.cfg").read_text())
+    with pytest.raises(Refusal, match="What is appended to the words of others would be lost") as caught:
+        GRUB.plan(menu_of(GRUB, fake.host), wish("intel_iommu=on"))
+    assert "/etc/default/grub" in caught.value.remedy
+    assert GRUB.plan(menu_of(GRUB, fake.host), wish("")), "what is ours can be taken back"
+
+
+def test_a_link_to_nowhere_is_passed_over_as_grub_mkconfig_does(tmp_path: pathlib.Path) -> None:
+    fake = GrubHost(tmp_path, **{"50_own": "GRUB_CMDLINE_LINUX=a=1\n"})
+    (tmp_path / "etc/default/grub.d/60-gone.cfg").symlink_to("nowhere.cfg")
+    assert sources(fake) == [("50-own.cfg", "a=1"), ("grub", "quiet")]
 
 
 def test_words_that_grub_cannot_read_are_named(tmp_path: pathlib.Path) -> None:

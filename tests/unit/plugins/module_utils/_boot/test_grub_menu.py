@@ -86,6 +86,26 @@ def test_an_entry_of_the_operator_is_read_as_grub_reads_it() -> None:
     assert custom.of_distribution is False
 
 
+def test_an_entry_that_the_operator_copied_with_its_id_is_his() -> None:
+    # What one finds in a file of one's own is mostly copied out of grub.cfg, as the manual of GRUB says.
+    text = (FIXTURES / "debian-12.cfg").read_text()
+    copy = text[text.index("menuentry 'Debian GNU/Linux' ") : text.index("submenu ")]
+    begin = "### BEGIN /etc/grub.d/40_custom ###\n"
+    entries = parse_menu(text.replace(begin, f"{begin}{copy}"))
+    assert [(entry.maker, entry.of_distribution) for entry in entries] == [
+        ("10_linux", True),
+        ("10_linux", True),
+        ("10_linux", True),
+        ("40_custom", False),
+    ]
+    assert entries[3].id == entries[0].id
+    # Without the lines of grub-mkconfig the id decides.
+    (alone,) = parse_menu(copy)
+    assert (alone.maker, alone.of_distribution) == ("", True)
+    (outside,) = parse_menu(f"{begin}### END /etc/grub.d/40_custom ###\n{copy}")
+    assert (outside.maker, outside.of_distribution) == ("", True)
+
+
 def test_words_that_only_grub_knows_are_left_out() -> None:
     simple = menu("ubuntu-flags.cfg")[0]
     assert simple.words == (*ROOT, "console=ttyS0", "quiet", "splash", "intel_iommu=on")

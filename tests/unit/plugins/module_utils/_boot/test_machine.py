@@ -12,6 +12,7 @@ from fakegrub import GrubHost
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.machine import (
     Machine,
+    cpu_list,
     cpu_set,
     page_count,
     page_size_kib,
@@ -42,6 +43,11 @@ def test_lists_of_cpus(text: str, last: int | None, cpus: set[int] | None) -> No
     assert cpu_set(text, last) == cpus
 
 
+@pytest.mark.parametrize("text", ["", "3", "2-7,9", "0,2-3"])
+def test_cpus_are_written_as_the_kernel_writes_them(text: str) -> None:
+    assert cpu_list(cpu_set(text, None) or ()) == text
+
+
 @pytest.mark.parametrize(
     ("size", "kib"), [("1G", 1048576), ("2M", 2048), ("64k", 64), ("1", None), ("G", None), ("1T", None)]
 )
@@ -51,7 +57,19 @@ def test_page_sizes(size: str, kib: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("count", "pages"),
-    [("64", 64), ("0:32,1:32", 64), ("0:8", 8), ("", None), ("x", None), ("0:x", None), ("-1", None)],
+    [
+        ("64", 64),
+        ("0:32,1:32", 64),
+        ("0:8", 8),
+        ("", None),
+        ("x", None),
+        ("0:x", None),
+        ("-1", None),
+        ("a:8", None),
+        ("0:8,", None),
+        # The kernel takes the 5 and leaves the rest.
+        ("5,6", None),
+    ],
 )
 def test_page_counts(count: str, pages: int | None) -> None:
     assert page_count(count) == pages

@@ -75,6 +75,17 @@ def test_every_other_way_is_refused_by_name_with_the_manual_one(
     assert manual in caught.value.remedy
 
 
+@pytest.mark.parametrize("tree", [{"/run/ostree-booted": ""}, {"/etc/hostname": ""}])
+def test_a_host_that_starts_in_another_way_is_no_error_where_nothing_is_wished(
+    tmp_path: pathlib.Path, tree: dict[str, str]
+) -> None:
+    assert registry.choose(host(tmp_path / "clean", tree), "auto", wanted=False).name == ""
+    for number, record in enumerate(("/etc/hearth/kernel_args.json", "/etc/default/grub.d/zz-hearth.cfg")):
+        # What is ours is to be taken back, and it is unknown how.
+        with pytest.raises(Refusal):
+            registry.choose(host(tmp_path / str(number), tree, {record: "{}"}), "auto", wanted=False)
+
+
 def test_foreign_ways_win_over_leftovers_of_grub(tmp_path: pathlib.Path) -> None:
     with pytest.raises(Refusal, match="ostree"):
         registry.detect(host(tmp_path, GRUB, PROXMOX, {"/run/ostree-booted": ""}))

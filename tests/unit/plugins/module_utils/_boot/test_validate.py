@@ -57,6 +57,28 @@ def test_what_the_host_starts_by_is_not_touched(text: str) -> None:
         validate.words_of([text], "pattern of remove")
 
 
+@pytest.mark.parametrize("word", ["init=/bin/sh", "rdinit=/bin/sh"])
+def test_another_init_is_refused(word: str) -> None:
+    with pytest.raises(Refusal, match="one that the host starts by"):
+        validate.words_of([word])
+
+
+# The first is what Ansible makes of isolcpus=4,1 where a list is wanted.
+@pytest.mark.parametrize(
+    "words",
+    [["isolcpus=4", "1"], ["3"], ["single"], ["S"], ["quiet rescue"], ["systemd.unit=emergency.target"]],
+)
+def test_words_with_which_a_host_is_not_reached_any_more_are_refused(words: list[str]) -> None:
+    with pytest.raises(Refusal, match="not be reached any more") as caught:
+        validate.words_of(words)
+    assert "quotation marks" in caught.value.remedy
+    assert validate.words_of(words, "pattern of remove"), "of others, they may be taken out"
+
+
+def test_a_unit_that_is_no_shell_is_taken() -> None:
+    assert validate.words_of(["systemd.unit=multi-user.target"]) == ("systemd.unit=multi-user.target",)
+
+
 def test_what_is_meant_for_init_is_refused() -> None:
     with pytest.raises(Refusal, match="meant for init"):
         validate.words_of(["quiet -- 3"])

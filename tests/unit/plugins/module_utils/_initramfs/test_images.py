@@ -43,6 +43,17 @@ def test_images_of_installed_kernels_are_listed_and_no_others(fake: FakeImages) 
     assert disk.read_rooms(fake.host, found)["/boot"].writable is True
 
 
+def test_a_link_to_nowhere_is_no_image(fake: FakeImages) -> None:
+    image = fake.root / fake.image(OLD)[1:]
+    image.unlink()
+    image.symlink_to("gone")
+    found = disk.read_images(fake.host, tools.InitramfsTools())
+    assert [image.kernel for image in found] == [NEW]
+    assert disk.read_without(fake.host, found) == (), "modules alone, such as what dkms leaves, start nothing"
+    fake.write(f"/boot/vmlinuz-{OLD}", "")
+    assert disk.read_without(fake.host, found) == (OLD,)
+
+
 def test_a_host_says_when_it_booted_or_nothing_is_known(fake: FakeImages) -> None:
     assert disk.booted_at(fake.host) == BOOTED
     assert disk.booted_at(Host(root="/nowhere")) == 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pathlib
 import subprocess
 import sys
+import typing as t
 
 import pytest
 
@@ -16,6 +17,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from fakeimages import NEW, FakeImages
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Run
+from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Completed
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._initramfs import tools
 from ansible_collections.hearth.gpu_host.plugins.module_utils._initramfs.content import Content
@@ -150,6 +153,21 @@ def test_images_are_looked_for_where_the_tool_puts_them() -> None:
 def test_update_initramfs_builds_one_kernel() -> None:
     build = tools.InitramfsTools().build(NEW, f"/boot/initrd.img-{NEW}")
     assert build == Run(("update-initramfs", "-u", "-k", NEW), timeout_s=900)
+
+
+def test_half_an_image_of_dracut_does_not_fill_boot(tmp_path: pathlib.Path) -> None:
+    fake = FakeImages(tmp_path, dracut=True)
+    before = fake.tree()
+
+    def run(argv: t.Sequence[str], **options: t.Any) -> Completed:
+        fake.write(argv[3], "half")
+        raise CommandError("dracut gave no answer within 900 s.")
+
+    for runner in (run, lambda *_argv, **_options: run(["", "", "", "/nowhere/image"])):
+        with pytest.raises(CommandError, match="no answer"):
+            tools.DracutBuild(NEW, fake.image(NEW)).perform(Host(root=str(tmp_path), run=runner))
+    (tmp_path / "nowhere/image").unlink()
+    assert fake.tree() == before
 
 
 # dracut copies its result over the image (`cp --reflink=auto`, dracut 059 and 106): a crash would tear it.

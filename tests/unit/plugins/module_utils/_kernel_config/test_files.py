@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 
 import pytest
@@ -123,6 +124,27 @@ def test_a_file_in_etc_hides_one_of_the_same_name(tmp_path: pathlib.Path) -> Non
     put(tmp_path, "/usr/lib/sysctl.d/95-x.conf", "net.ipv4.ip_forward = 0")
     put(tmp_path, "/etc/sysctl.d/95-x.conf", "")
     checked(tmp_path, {SYSCTL: (FORWARD,)})
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "refused"),
+    [
+        ("net.ipv4.*.*.rp_filter", "net.ipv4.conf.*.rp_filter", True),
+        ("net.ipv4.conf.*.rp_filter", "net.*.conf.*.rp_filter", True),
+        ("net.ipv4.conf.*.rp_filter", "net.ipv6.conf.*.rp_filter", False),
+        # systemd-sysctl leaves out of a pattern what has a line of its own.
+        ("net.ipv4.conf.all.rp_filter", "net.ipv4.conf.*.rp_filter", False),
+    ],
+)
+def test_of_two_patterns_for_the_same_keys_the_later_one_wins(
+    tmp_path: pathlib.Path, ours: str, theirs: str, refused: bool
+) -> None:
+    wish = {SYSCTL: (Item(ours, value="2"),)}
+    put(tmp_path, "/etc/sysctl.d/10-early.conf", f"{theirs} = 1")
+    checked(tmp_path, wish)
+    put(tmp_path, "/etc/sysctl.d/95-late.conf", f"{theirs} = 1")
+    with pytest.raises(Contradiction, match="95-late.conf") if refused else contextlib.nullcontext():
+        checked(tmp_path, wish)
 
 
 def test_a_plain_key_wins_over_our_pattern_wherever_it_stands(tmp_path: pathlib.Path) -> None:

@@ -37,6 +37,10 @@ def fake(tmp_path: pathlib.Path) -> FakeKernel:
     [
         ("1", "Y", "Y"),
         ("on", "N", "Y"),
+        ("true", "N", "Y"),
+        ("yes", "Y", "Y"),
+        ("false", "N", "N"),
+        ("off", "Y", "N"),
         ("0", "Y", "N"),
         ("2", "Y", "2"),
         ("0x10", "8", "16"),
@@ -54,6 +58,18 @@ def test_an_option_is_expected_in_the_form_in_which_the_kernel_shows_it(
         expected,
         "kvm.nested",
     )
+
+
+def test_an_interface_that_went_meanwhile_is_no_error_of_a_pattern(fake: FakeKernel) -> None:
+    # The network device of a guest that was shut down between reading and writing.
+    gone = "/proc/sys/net/ipv4/conf/vnet0/rp_filter"
+    now.SetSysctl(Item("net.ipv4.conf.*.rp_filter", value="2"), gone).perform(fake.host)
+    for item, path in (
+        (Item("net.ipv4.conf.vnet0.rp_filter", value="2"), gone),
+        (Item("net.none.*.x"), "/proc/sys/net/none/*/x"),
+    ):
+        with pytest.raises(Refusal, match="does not exist on the running kernel"):
+            now.SetSysctl(item, path).perform(fake.host)
 
 
 def test_a_key_finds_its_path_and_a_pattern_its_paths(fake: FakeKernel) -> None:
