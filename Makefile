@@ -36,8 +36,8 @@ check: lint types unit ## lint, types, unit: at most 4 minutes
 test: setup-test check browser sanity molecule test-lab ## all that CI runs: at most 45 minutes
 
 .PHONY: test-full
-test-full: setup ## test, the matrix of controllers, and the virtual host with Debian 13; writes docs/results/test-full.md
-	@tools/record test-full make --no-print-directory test matrix test-lab-13
+test-full: setup ## test, the matrix of controllers, the virtual host with Debian 13 and with a BIOS; writes docs/results/test-full.md
+	@tools/record test-full make --no-print-directory test matrix test-trial test-lab-13 test-lab-bios
 
 .PHONY: lint
 lint: setup ## ruff, yamllint, ansible-lint, shellcheck, licences, changelog fragments
@@ -75,9 +75,21 @@ test-lab: setup-test ## each capability once on a virtual host
 test-lab-13: setup-test ## the same with Debian 13
 	@tools/timed test-lab-13 tools/test-lab trixie
 
+.PHONY: test-lab-bios
+test-lab-bios: setup-test ## the same with a BIOS
+	@tools/timed test-lab-bios tools/test-lab bookworm:bios
+
+.PHONY: test-trial
+test-trial: setup-test ## arguments that do not start: the virtual host must fall back by itself
+	@tools/timed test-trial tools/run-molecule trial
+
 .PHONY: matrix
 matrix: setup-test ## unit tests with ansible-core 2.21 on Python 3.13, in a Debian 13 tree
 	@tools/timed matrix tools/matrix $(ARGS)
+
+.PHONY: faults
+faults: setup ## kill module and machine at every effect of the role boot, on the running lab; writes docs/results/faults.md
+	@tools/record faults tools/faults $(ARGS)
 
 .PHONY: bench
 bench: setup ## compare with what one would take instead, on the running lab; writes docs/results/bench.md

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, hearth.gpu_host maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Python on a host under test dies at a chosen effect: the collection itself knows nothing of it.
+
+Python imports this file at its start when its folder is on PYTHONPATH. It waits for the effect gate to
+be imported, counts the effects of all modules in a file, and ends the process (`kill`) or the machine
+(`reset`, as a power cut does) after, or in the midst of, the one that is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import signal
+import sys
+import threading
+import time
+import types
+import typing as t
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+GATE = "ansible_collections.hearth.gpu_host.plugins.module_utils._actions"
+
+
+def setting(name: str, default: str = "") -> str:
+    """Read a setting that the playbook left beside this file."""
+    try:
+        with open(os.path.join(FOLDER, name), encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return default
+
+
+def note(name: str, text: str) -> None:
+    """Leave a note beside this file that survives the machine."""
+    descriptor = os.open(os.path.join(FOLDER, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(descriptor, text.encode())
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def die() -> None:
+    """End the process, or the machine; neither gets a chance to tidy up."""
+    if setting("how") == "reset":
+        with open("/proc/sysrq-trigger", "w", encoding="ascii") as stream:
+            stream.write("b")
+        time.sleep(60)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trap(module: types.ModuleType) -> None:
+    """Let the gate die at the effect that is asked for."""
+    original: t.Callable[..., None] = module.Gate._perform
+
+    def perform(gate: t.Any, action: t.Any) -> None:
+        number = int(setting("count", "0")) + 1
+        note("count", str(number))
+        chosen = number == int(setting("at", "0"))
+        if chosen:
+            note("died", f"{setting('when')} {action.describe()}")
+        if chosen and setting("when") == "in":
+            threading.Timer(0.7, die).start()
+        original(gate, action)
+        if chosen:
+            die()
+
+    module.Gate._perform = perform  # type: ignore[attr-defined]
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Wait for the gate."""
+
+    def find_spec(
+        self, name: str, path: t.Any, target: t.Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find the gate as Python would, and spring the trap once it is loaded."""
+        if name != GATE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def execute(module: types.ModuleType) -> None:
+            load(module)
+            trap(module)
+
+        spec.loader.exec_module = execute  # type: ignore[method-assign]
+        return spec
+
+
+sys.meta_path.insert(0, Finder())
