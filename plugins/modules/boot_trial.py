@@ -34,14 +34,17 @@ options:
         when the host cannot do that, see RV(supported).
       - V(committed) ends a trial that the host came back from, or of which a run that died left something. One that has
         not begun, or that ended in the fallback, stays.
+      - V(withdrawn) takes a trial back that nobody asks for any more. One that ended in the fallback stays as long as
+        what did not start is configured, because that would boot next.
       - V(absent) takes a trial back in any case. What is configured then boots by itself.
     type: str
-    choices: [armed, committed, absent]
+    choices: [armed, committed, withdrawn, absent]
     required: true
   predict:
     description:
-      - Count with what earlier tasks of a check mode run have only predicted. With O(state=armed), that what is
-        configured has changed; with O(state=committed), that the trial was armed and that the host came back on it.
+      - Count with what earlier tasks of a check mode run have only predicted. With O(state=armed) and
+        O(state=withdrawn), that what is configured has changed; with O(state=committed), that the trial was armed and
+        that the host came back on it.
         Refused outside check mode.
     type: bool
     default: false

@@ -65,6 +65,13 @@ options:
     description: Whether SEV-SNP is wanted on this host, so that arguments that defeat it are refused.
     type: bool
     default: false
+  planned:
+    description:
+      - Requests that earlier tasks of a check mode run would have entered or dropped, as they returned them in
+        C(requests). They count as if they were in the ledger. Refused outside check mode.
+    type: list
+    elements: dict
+    default: []
 seealso:
   - module: hearth.gpu_host.declarations
 """
@@ -157,7 +164,9 @@ entries:
   elements: dict
   sample: [{name: gnulinux-simple-1234, bare: false, complete: true}]
 requests:
-  description: The request in the reboot ledger as it will stand after this task; empty when no reboot is needed.
+  description:
+    - The request in the reboot ledger as it will stand after this task. One that this task takes out is C(fulfilled) or
+      C(withdrawn). Empty when there was none and none is needed.
   returned: success
   type: list
   elements: dict
@@ -186,6 +195,7 @@ def main() -> None:
             "backend": {"type": "str", "choices": CHOICES, "default": "auto"},
             "running": {"type": "bool", "default": True},
             "sev_snp": {"type": "bool", "default": False},
+            "planned": {"type": "list", "elements": "dict", "default": []},
         },
     )
 

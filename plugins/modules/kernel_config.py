@@ -114,7 +114,9 @@ files:
   type: dict
   sample: {/etc/modprobe.d/hearth.conf: ""}
 requests:
-  description: The request in the reboot ledger as it will stand after this task; empty when no reboot is needed.
+  description:
+    - The request in the reboot ledger as it will stand after this task. One that this task takes out is C(fulfilled) or
+      C(withdrawn). Empty when there was none and none is needed.
   returned: success
   type: list
   elements: dict

@@ -10,14 +10,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Gate
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import demand, goal, registry
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.backend import Backend, Menu
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.capability import checks, default_page_kib
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.machine import Machine, read_machine
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Refusal
 from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Capability, Plan
-from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot import book, ledger
+from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot import book, ledger, planned
 
 Facts = dict[str, t.Any]
 
@@ -48,6 +48,11 @@ class Model:
 class KernelArgs(Capability[Raw, Model]):
     """The kernel's command line, configured and effective."""
 
+    def execute(self, gate: Gate) -> dict[str, t.Any]:
+        """Run the four verbs; a prediction is refused where it would be carried out."""
+        planned.refuse_real_run(gate, bool(self.params["planned"]))
+        return super().execute(gate)
+
     def read(self) -> Raw:
         wanted = bool(self.params["args"] or self.params["remove"])
         backend = registry.choose(self.host, self.params["backend"], wanted)
@@ -58,7 +63,9 @@ class KernelArgs(Capability[Raw, Model]):
     def parse(self, raw: Raw) -> Model:
         menu = raw.backend.parse(raw.menu)
         target = goal.set_goal(self.params, menu, raw.machine)
-        read = None if raw.book is None else book.parse_book(raw.book)
+        # What is planned counts as if it were in the ledger, which is so in check mode only.
+        coming = planned.parse_planned(self.params["planned"])
+        read = None if raw.book is None else planned.assume(book.parse_book(raw.book), coming)
         return Model(menu.files, goal.faults(menu, target), read, menu, target, raw)
 
     def plan(self, current: Model) -> Plan[Model]:
@@ -82,7 +89,7 @@ class KernelArgs(Capability[Raw, Model]):
         requests, judged = demand.plan_request(current.book.ledger, situation)
         entered, book_after = book.plan_book(current.book, requests)
         facts.update(
-            requests=[judgement.as_dict() for judgement in judged],
+            requests=book.outcome(current.book, book_after, demand.NAME),
             arguments=_arguments(current, bool(steps), situation, judged),
         )
         # The request comes first: a run that dies after it cannot have lost it.
@@ -98,7 +105,8 @@ class KernelArgs(Capability[Raw, Model]):
         if not self.params["running"]:
             return None
         found = self._checks(menu, machine)
-        return book.read_book(self.host, [check for group in found.values() for check in group])
+        every = [check for group in found.values() for check in group]
+        return book.read_book(self.host, every, own=demand.NAME)
 
     def _checks(self, menu: Menu, machine: Machine) -> demand.Checks:
         wishes, _notices = goal.wished(self.params, menu, machine.arch)

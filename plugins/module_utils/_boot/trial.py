@@ -13,6 +13,7 @@ boots the new arguments by itself.
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import (
@@ -43,8 +44,8 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.trial_scene 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError, Refusal
 from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Capability, Plan
 
-ARMED, COMMITTED, ABSENT = "armed", "committed", "absent"
-STATES = (ARMED, COMMITTED, ABSENT)
+ARMED, COMMITTED, WITHDRAWN, ABSENT = "armed", "committed", "withdrawn", "absent"
+STATES = (ARMED, COMMITTED, WITHDRAWN, ABSENT)
 
 # How the host came up, as far as a trial is concerned.
 NONE, WAITING, CAME_BACK, FELL_BACK = "none", "waiting", "trial", "fallback"
@@ -104,6 +105,16 @@ class Trial:
             return FELL_BACK
         return CAME_BACK if trial_menu.TRIAL_WORD in self.scene.running else OTHER
 
+    @property
+    def is_configured(self) -> bool:
+        """Tell whether what was on trial is what boots by itself without us. Unknown is taken for yes."""
+        default = self.scene.default
+        if default is None:
+            return True
+        tried = next((words for identity, words, _body in self.entries if identity == TRIAL), ())
+        rebuilt = any(posixpath.basename(path) in self.scene.rebuilt for path in default.initrd)
+        return not rebuilt and trial_menu.difference(tried, default.words) == trial_menu.SAME
+
 
 class BootTrial(Capability[Raw, Trial]):
     """A boot on trial."""
@@ -123,7 +134,7 @@ class BootTrial(Capability[Raw, Trial]):
         return super().execute(gate)
 
     def read(self) -> Raw:
-        return trial_scene.read_scene(self.host, ask_grub=self._arming or self.params["predict"])
+        return trial_scene.read_scene(self.host, ask_grub=self._arming or self._foretells_return)
 
     def parse(self, raw: Raw) -> Trial:
         menu = raw.text(grub_menu.GRUB_CFG)
@@ -137,14 +148,12 @@ class BootTrial(Capability[Raw, Trial]):
             scene=trial_scene.parse_scene(raw, entries),
         )
         # What an earlier task armed counts as if it had come back, which is so in check mode only.
-        foretold = self.params["predict"] and not self._arming
-        return _come_back(self._arm(found).after) if foretold else found
+        return _come_back(self._arm(found).after) if self._foretells_return else found
 
     def plan(self, current: Trial) -> Plan[Trial]:
         if self._arming:
             return self._arm(current)
-        # What is not proven stays as it is, unless the trial is to be called off.
-        may_go = self.params["state"] == ABSENT or current.outcome in (CAME_BACK, UNFINISHED)
+        may_go = self._may_go(current)
         after = _without(current) if may_go and not current.is_clean else current
         return Plan(_taking_back(current) if may_go else (), after, _facts(current, after))
 
@@ -156,6 +165,18 @@ class BootTrial(Capability[Raw, Trial]):
     @property
     def _arming(self) -> bool:
         return bool(self.params["state"] == ARMED)
+
+    @property
+    def _foretells_return(self) -> bool:
+        return bool(self.params["predict"] and self.params["state"] == COMMITTED)
+
+    def _may_go(self, current: Trial) -> bool:
+        """Tell whether the trial may end. What is not proven stays as it is, unless it is to be called off."""
+        state = self.params["state"]
+        if state == WITHDRAWN and current.outcome == FELL_BACK:
+            # That nobody asks for it does not mean that it is gone: it would be what boots next, without a net.
+            return bool(self.params["predict"]) or not current.is_configured
+        return state in (ABSENT, WITHDRAWN) or current.outcome in (CAME_BACK, UNFINISHED)
 
     def _arm(self, current: Trial) -> Plan[Trial]:
         scene = current.scene

@@ -25,6 +25,7 @@ TRIAL, FALLBACK = "hearth-trial", "hearth-fallback"
 # How the running kernel tells which entry it came from. The dot keeps it from being handed to init.
 TRIAL_WORD, FALLBACK_WORD = "hearth.trial", "hearth.fallback"
 PREVIOUS = ".hearth-previous"
+SAME = "with the same arguments"
 
 _BOOT_ID = re.compile(r"^# Armed in boot (?P<id>\S+)$", re.MULTILINE)
 _OURS = (TRIAL_WORD, FALLBACK_WORD)
@@ -105,7 +106,7 @@ def difference(trial: t.Sequence[str], fallback: t.Sequence[str]) -> str:
         for how, some, others in (("with", tried, safe), ("without", safe, tried))
         if not set(some) <= set(others)
     ]
-    return ", ".join(parts) or "with the same arguments"
+    return ", ".join(parts) or SAME
 
 
 def _prove(text: str) -> None:

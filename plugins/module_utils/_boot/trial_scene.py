@@ -53,12 +53,13 @@ class Raw:
     """What was read.
 
     ``defaults`` are GRUB_DEFAULT without our drop-in, and with it. ``kept`` names the initial RAM disks
-    that an older one is kept of, and tells whether they were built in this boot.
+    that an older one is kept of, and tells whether they were built in this boot; ``rebuilt`` names all that were.
     """
 
     files: t.Mapping[str, Reading]
     defaults: tuple[str, str]
     kept: t.Mapping[str, bool]
+    rebuilt: frozenset[str]
     not_writable: str
 
     def text(self, path: str) -> str:
@@ -77,7 +78,8 @@ class Scene:
     """What the host runs with, and what it would boot without us.
 
     ``menu`` are the entries of others. ``previous`` names the initial RAM disks that this boot was not
-    started with: it was the one that is kept beside. ``why`` tells why there can be no trial.
+    started with: it was the one that is kept beside; ``rebuilt`` names those that were built in this boot.
+    ``why`` tells why there can be no trial.
     """
 
     menu: tuple[MenuEntry, ...]
@@ -85,6 +87,7 @@ class Scene:
     running: tuple[str, ...]
     boot_id: str
     previous: frozenset[str]
+    rebuilt: frozenset[str] = frozenset()
     why: str = ""
 
 
@@ -95,6 +98,7 @@ def read_scene(host: Host, ask_grub: bool) -> Raw:
         files={path: host.read(path) for path in FILES},
         defaults=_measure_defaults(host) if has_menu else ("", ""),
         kept=_kept(host),
+        rebuilt=_rebuilt(host),
         not_writable=grub_env.why_not_writable(host) if has_menu and ask_grub else "",
     )
 
@@ -104,13 +108,14 @@ def parse_scene(raw: Raw, menu: t.Sequence[MenuEntry]) -> Scene:
     env = grub_env.parse_env(raw.text(GRUBENV))
     running = cmdline.split(raw.text(CMDLINE))
     others = tuple(entry for entry in menu if entry.id not in (TRIAL, FALLBACK))
-    started_from = _started_from(menu, running)
+    started_from = _started_from(menu, running, raw.kept)
     scene = Scene(
         menu=others,
         default=find(others, grub_env.variable(env, raw.defaults[0])),
         running=running,
         boot_id=raw.text(BOOT_ID).strip(),
         previous=frozenset(name for name, fresh in raw.kept.items() if fresh or name in started_from),
+        rebuilt=raw.rebuilt,
     )
     reasons = (
         why for why in (_why_no_grub(raw, scene), _why_no_default(raw, scene), raw.not_writable) if why
@@ -118,11 +123,17 @@ def parse_scene(raw: Raw, menu: t.Sequence[MenuEntry]) -> Scene:
     return dataclasses.replace(scene, why=next(reasons, ""))
 
 
-def _started_from(menu: t.Sequence[MenuEntry], running: t.Sequence[str]) -> frozenset[str]:
+def _started_from(
+    menu: t.Sequence[MenuEntry], running: t.Sequence[str], kept: t.Iterable[str]
+) -> frozenset[str]:
     """Return what the fallback was started with: by its age alone, the one on trial would look like it."""
     if FALLBACK_WORD not in running:
         return frozenset()
-    paths = (path for entry in menu if entry.id == FALLBACK for path in entry.initrd)
+    entries = [entry for entry in menu if entry.id == FALLBACK]
+    if not entries:
+        # The trial was taken back since. Of a kept one it is certain that it has started before.
+        return frozenset(kept)
+    paths = (path for entry in entries for path in entry.initrd)
     return frozenset(os.path.basename(path[: -len(PREVIOUS)]) for path in paths if path.endswith(PREVIOUS))
 
 
@@ -164,10 +175,21 @@ def _measure_defaults(host: Host) -> tuple[str, str]:
 
 
 def _kept(host: Host) -> dict[str, bool]:
-    uptime = (host.text(UPTIME) or "").split()
-    started = host.now() - float(uptime[0]) if uptime else 0.0
+    started = _started(host)
     names = (name[: -len(PREVIOUS)] for name in host.listdir("/boot") if name.endswith(PREVIOUS))
     return {name: _changed(host, f"/boot/{name}") >= started for name in names}
+
+
+def _rebuilt(host: Host) -> frozenset[str]:
+    started = _started(host)
+    names = (name for name in host.listdir("/boot") if name.startswith("initr"))
+    # Without the time of the boot none is known to be.
+    return frozenset(name for name in names if 0 < started <= _changed(host, f"/boot/{name}"))
+
+
+def _started(host: Host) -> float:
+    uptime = (host.text(UPTIME) or "").split()
+    return host.now() - float(uptime[0]) if uptime else 0.0
 
 
 def _changed(host: Host, path: str) -> float:

@@ -13,6 +13,9 @@ import hashlib
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, WriteFile
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import cmdline
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.trial_menu import FALLBACK_WORD
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.trial_scene import CMDLINE, SCRIPT
 from ansible_collections.hearth.gpu_host.plugins.module_utils._declarations.parse import parse_declaration
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError, Refusal
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Reading
@@ -28,7 +31,10 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Cap
 
 @dataclasses.dataclass(frozen=True)
 class Raw:
-    """What was read; the images only when there is something to look for in them."""
+    """What was read; the images only when there is something to look for in them.
+
+    ``fallback`` tells whether the host runs the fallback of a trial, ``trial`` whether one is on the host.
+    """
 
     tool: tools.Tool | None
     own: t.Mapping[str, tuple[Reading, int]] = dataclasses.field(default_factory=dict)
@@ -40,6 +46,8 @@ class Raw:
     booted: float = 0.0
     obstacle: str = ""
     without: tuple[str, ...] = ()
+    fallback: bool = False
+    trial: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +70,13 @@ class Initramfs(Capability[Raw, State]):
     """Modules and files that every initramfs of the host holds."""
 
     def read(self) -> Raw:
-        """Read our configuration, its inputs, and the images with their listings."""
+        """Read our configuration, its inputs, the images with their listings, and what may start from kept ones."""
+        words = cmdline.split(self.host.text(CMDLINE) or "")
+        return dataclasses.replace(
+            self._read_images(), fallback=FALLBACK_WORD in words, trial=self.host.exists(SCRIPT)
+        )
+
+    def _read_images(self) -> Raw:
         tool = tools.detect(self.host)
         if tool is None:
             return Raw(None, previous=disk.read_previous(self.host, ()))
@@ -157,7 +171,9 @@ class Initramfs(Capability[Raw, State]):
         if not (current.content and self.params["keep_previous"] and self.params["running"]):
             return False
         first = f"{image.path}{disk.PREVIOUS}" not in current.previous
-        return image.digests is not None and (first or image.changed <= current.raw.booted)
+        # A host that fell back was started with the kept image: the other one is what did not start.
+        booted = image.changed <= current.raw.booted and not current.raw.fallback
+        return image.digests is not None and (first or booted)
 
     def _finish(
         self,
@@ -168,7 +184,9 @@ class Initramfs(Capability[Raw, State]):
         kept: frozenset[str],
     ) -> Plan[State]:
         last = {f"{image.path}{disk.PREVIOUS}" for image in current.images} if current.content else set()
-        previous = frozenset((current.previous & last) | kept)
+        # As long as a trial is on the host, what boots by itself may start from a kept image.
+        stay = current.previous if current.raw.trial else current.previous & last
+        previous = frozenset(stay | kept)
         actions += [disk.DropImage(path) for path in sorted(current.previous - previous)]
         if actions:
             needs = {path: self._who(path) for path in current.content.files}

@@ -65,8 +65,12 @@ class KernelConfig(Capability[Raw, State]):
             builtin = {release: kernel.builtin(self.host, release) for release in kernels}
             return Raw(texts, foreign, builtin, None, None)
         running = now.read_running(self.host, self._wish)
-        book = books.read_book(self.host, _checks(self._wish, running)) if OPTIONS in self._wish else None
-        return Raw(texts, foreign, {running.release: running.builtin}, running, book)
+        return Raw(texts, foreign, {running.release: running.builtin}, running, self._read_book(running))
+
+    def _read_book(self, running: now.Running) -> books.RawBook | None:
+        if OPTIONS not in self._wish:
+            return None
+        return books.read_book(self.host, _checks(self._wish, running), own=REQUEST)
 
     def parse(self, raw: Raw) -> State:
         """Parse it, and refuse what would be configured in vain."""
@@ -102,8 +106,8 @@ class KernelConfig(Capability[Raw, State]):
         now_actions, loaded, values = self._plan_running(current, current.running)
         book_actions, book = self._plan_book(current, current.running, wanted)
         after = dataclasses.replace(after, loaded=loaded, sysctl=values, book=book)
-        judged = book.judgements() if book else ()
-        facts["requests"] = [found.as_dict() for found in judged if found.request.name == REQUEST]
+        if current.book and book:
+            facts["requests"] = books.outcome(current.book, book, REQUEST)
         facts["unseen"] = [item.label for item in _unseen(self._wish, current.running)]
         return Plan((*book_actions, *actions, *now_actions), after, facts)
 
@@ -130,7 +134,7 @@ class KernelConfig(Capability[Raw, State]):
         evidence = current.book.evidence
         lacking = tuple(check for check in _checks(self._wish, running) if not evidence.held[check][0])
         # What cannot be seen is taken for not effective until the next boot.
-        waiting = bool(known and known.expect.boot and known.boot_id == evidence.boot_id)
+        waiting = bool(known and known.expect.boot and not _has_booted(known, evidence))
         text = current.texts[path]
         unseen = [item for item in _unseen(self._wish, running) if waiting or _is_new(text, item)]
         if not lacking and not unseen:
@@ -180,6 +184,12 @@ def _unseen(wish: Wish, running: now.Running) -> tuple[Item, ...]:
     """Return the options of loaded modules that the kernel does not show."""
     unseen = {key for key, reading in running.parameters.items() if reading.text is None}
     return tuple(item for item in wish.get(OPTIONS, ()) if (item.name, item.option) in unseen)
+
+
+def _has_booted(known: ledger.Request, evidence: ledger.Evidence) -> bool:
+    """Tell whether the boot has come that a request waits for; falling back from a trial is none."""
+    boot = dataclasses.replace(known, expect=ledger.Expect(boot=True))
+    return ledger.judge(boot, evidence).status == ledger.FULFILLED
 
 
 def _is_new(text: str, item: Item) -> bool:

@@ -17,14 +17,14 @@ import re
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, RemoveFile, WriteFile
-from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import cmdline
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import cmdline, userspace
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError, ParseError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Reading
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot import ledger as book
 
 METRICS_DIR = "/var/lib/hearth/metrics"
 CMDLINE, BOOT_ID = "/proc/cmdline", "/proc/sys/kernel/random/boot_id"
-_UNKNOWN = re.compile(r'Unknown kernel command line parameters "(?P<words>[^"]*)"')
+_UNKNOWN = re.compile(r'Unknown kernel command line parameters "(?P<words>[^"\n]*)')
 # The first line of every boot (init/main.c, linux_banner).
 _BEGINNING = "Linux version"
 _TRUTH = {"Y": "1", "N": "0"}
@@ -51,8 +51,10 @@ class Book:
         return tuple(book.judge(self.ledger[name], self.evidence) for name in sorted(self.ledger))
 
 
-def read_book(host: Host, checks: t.Iterable[book.Check] = (), metrics_dir: str = METRICS_DIR) -> RawBook:
-    """Read the ledger, and the evidence for its requests and for further ``checks``.
+def read_book(
+    host: Host, checks: t.Iterable[book.Check] = (), metrics_dir: str = METRICS_DIR, own: str | None = None
+) -> RawBook:
+    """Read the ledger, and the evidence for its requests, or only for the one named ``own``, and for ``checks``.
 
     :raises ParseError: the ledger is unreadable or broken, or ``metrics_dir`` is not absolute.
     """
@@ -61,7 +63,8 @@ def read_book(host: Host, checks: t.Iterable[book.Check] = (), metrics_dir: str 
     files = {path: host.read(path) for path in _paths(metrics_dir)}
     if files[book.LEDGER].unknown:
         raise ParseError(f"{files[book.LEDGER].why}.", remedy=f"make {book.LEDGER} readable, or remove it")
-    requests = book.parse_ledger(files[book.LEDGER].text or "").values()
+    entered = book.parse_ledger(files[book.LEDGER].text or "").values()
+    requests = [request for request in entered if own in (None, request.name)]
     every = {*checks, *(check for request in requests for check in request.expect.checks)}
     words = {word for request in requests for word in request.expect.present}
     return RawBook(files, read_evidence(host, every, ask_kernel=bool(words)))
@@ -100,7 +103,7 @@ def _compare(check: book.Check, text: str) -> bool:
 
 
 def _ignored(host: Host) -> tuple[str, ...]:
-    """Read which words the kernel passed on to init (Linux 5.14 and newer say so, once, early).
+    """Read which words the kernel passed on (Linux 5.14 and newer say so, once, early) and nobody is known to read.
 
     The kernel has its own log at hand. The journal, which takes seconds to search on a small machine, is asked
     only where the kernel has overwritten how the boot began.
@@ -111,7 +114,8 @@ def _ignored(host: Host) -> tuple[str, ...]:
             host, "journalctl", "--dmesg", "--boot", "--output=cat", "--grep=Unknown kernel command line"
         )
     found = _UNKNOWN.search(log)
-    return cmdline.split(found.group("words")) if found else ()
+    words = cmdline.split(found.group("words")) if found else ()
+    return tuple(word for word in words if not userspace.is_read(word))
 
 
 def _output(host: Host, *argv: str) -> str:

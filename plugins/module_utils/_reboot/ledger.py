@@ -25,6 +25,7 @@ import time
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import cmdline
+from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.trial_menu import FALLBACK_WORD
 from ansible_collections.hearth.gpu_host.plugins.module_utils._declarations.model import canonical
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
 
@@ -62,7 +63,7 @@ class Expect:
     """By what one sees that a reboot helped.
 
     ``present`` and ``absent`` are words of ``/proc/cmdline``; with ``boot`` any boot after the
-    request will do.
+    request will do, but for the fallback of a trial, which is what ran before.
     """
 
     present: tuple[str, ...] = ()
@@ -92,7 +93,7 @@ class Evidence:
     """What the running host says: its boot, its command line, what the checks found.
 
     ``boot_id`` is empty where it cannot be read. ``held`` maps each check to what was found, ``None``
-    where that cannot be told; ``ignored`` are words that the kernel did not know. ``words_known`` is
+    where that cannot be told; ``ignored`` are words that nobody knows. ``words_known`` is
     false where ``/proc/cmdline`` could not be read.
     """
 
@@ -254,8 +255,15 @@ def _lacking(request: Request, evidence: Evidence) -> t.Iterator[str]:
         holds, found = _found(check, evidence)
         if holds is False:
             yield f"{check.label or check.path}: {found}"
-    if expect.boot and evidence.boot_id and evidence.boot_id == request.boot_id:
+    if expect.boot and evidence.boot_id:
+        yield from _no_boot(request, evidence)
+
+
+def _no_boot(request: Request, evidence: Evidence) -> t.Iterator[str]:
+    if evidence.boot_id == request.boot_id:
         yield "the host has not booted since"
+    elif FALLBACK_WORD in evidence.words:
+        yield "the host fell back to what it ran with before, and has not booted what is configured"
 
 
 def _unclear(request: Request, evidence: Evidence, lacks: bool) -> t.Iterator[str]:

@@ -15,7 +15,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils import _lock
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Gate
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.trial_menu import FALLBACK_WORD
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.trial_scene import DROPIN, SCRIPT
-from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError, Refusal
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Capability, Plan
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot import ledger
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot.book import (
@@ -26,10 +26,16 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot.book impor
     parse_book,
     plan_book,
     read_book,
-    render_files,
     show_book,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot.holders import Holder, read_holders
+from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot.planned import (
+    Planned,
+    assume,
+    parse_item,
+    parse_planned,
+    refuse_real_run,
+)
 
 # What the module boot_trial leaves on the host while the new arguments are on trial.
 TRIAL_FILES = (SCRIPT, DROPIN)
@@ -64,11 +70,7 @@ class RebootRequest(Capability[Raw, Look]):
         :raises Refusal: ``planned`` or ``predict`` are given outside check mode.
         """
         foretells = bool(self.params["planned"] or self.params["predict"])
-        if foretells and not gate.check_mode:
-            raise Refusal(
-                "planned and predict foretell what a run would do, and this run does it.",
-                remedy="give them in check mode only, such as predict: '{{ ansible_check_mode }}'",
-            )
+        refuse_real_run(gate, foretells)
         if foretells and self._state != "settled":
             raise ParseError(
                 f"planned and predict mean nothing with state {self._state}.", remedy="leave them out"
@@ -77,11 +79,11 @@ class RebootRequest(Capability[Raw, Look]):
 
     def read(self) -> Raw:
         """Read the ledger and the evidence; look for holders only when there is something to hold back."""
-        wanted = {**self._planned, **({self._request.name: self._request} if self._enters else {})}
+        wanted = {**self._planned.requests, **({self._request.name: self._request} if self._enters else {})}
         checks = [check for request in wanted.values() for check in request.expect.checks]
         raw = read_book(self.host, checks, self.params["metrics_dir"])
         entered = ledger.parse_ledger(raw.files[ledger.LEDGER].text or "")
-        asked = bool(self._planned or entered)
+        asked = bool(self._planned.requests or entered)
         return Raw(
             book=raw,
             entered=entered,
@@ -93,7 +95,7 @@ class RebootRequest(Capability[Raw, Look]):
 
     def parse(self, raw: Raw) -> Look:
         """Parse the ledger. What is planned counts as if it were in it, which is so in check mode only."""
-        return Look(self._assumed(parse_book(raw.book)), raw)
+        return Look(assume(parse_book(raw.book), self._planned, self.params["metrics_dir"]), raw)
 
     def plan(self, current: Look) -> Plan[Look]:
         """Decide what the ledger holds, and say where each request stands."""
@@ -115,7 +117,10 @@ class RebootRequest(Capability[Raw, Look]):
         own = dataclasses.replace(
             self._request, since=ledger.moment(current.around.now), boot_id=evidence.boot_id
         )
-        entered = ledger.enter(before, own, renew=self.params["renew"])
+        known = before.get(own.name)
+        # What is done and was not settled yet must not swallow a new wish for any boot.
+        done = bool(known and ledger.judge(known, evidence).status == ledger.FULFILLED)
+        entered = ledger.enter(before, own, renew=self.params["renew"] or done)
         judged = ledger.judge(entered[own.name], evidence)
         return ledger.drop(entered, [own.name]) if judged.status == ledger.FULFILLED else entered
 
@@ -128,7 +133,8 @@ class RebootRequest(Capability[Raw, Look]):
         actions, after = plan_book(before, ledger.drop(before.ledger, done), metrics_dir)
         told = [judgement.as_dict() for judgement in judged]
         around = current.around
-        planned = {name: self._planned[name] for name in self._planned.keys() & before.ledger.keys()}
+        coming = self._planned.requests
+        planned = {name: coming[name] for name in coming.keys() & before.ledger.keys()}
         facts = {
             "requests": [item for item in told if item["status"] != ledger.FULFILLED],
             **_sorted(told),
@@ -141,15 +147,6 @@ class RebootRequest(Capability[Raw, Look]):
             "foretold": planned != {name: around.entered.get(name) for name in planned},
         }
         return Plan(actions, Look(after, around), facts)
-
-    def _assumed(self, found: Book) -> Book:
-        """Return the ledger as the earlier tasks of this play leave it."""
-        wanted = {**ledger.drop(found.ledger, self._gone), **ledger.drop(self._planned, self._gone)}
-        if wanted == found.ledger:
-            return found
-        return Book(
-            wanted, render_files(wanted, self.params["metrics_dir"]) if wanted else {}, found.evidence
-        )
 
     def _predicted(self, judgement: ledger.Judgement) -> ledger.Judgement:
         if self.params["predict"] and judgement.status == ledger.PENDING:
@@ -178,7 +175,7 @@ class RebootRequest(Capability[Raw, Look]):
                 "expect is empty: it would be fulfilled at once.",
                 remedy="leave expect out where any boot will do, or say what the boot shall bring",
             )
-        return _parsed(
+        return parse_item(
             f"request {params['name']}",
             {
                 **{key: params[key] for key in ("name", "reason", "requested_by")},
@@ -189,26 +186,8 @@ class RebootRequest(Capability[Raw, Look]):
         )
 
     @functools.cached_property
-    def _planned(self) -> dict[str, ledger.Request]:
-        found = [_parsed("planned", item) for item in self.params["planned"]]
-        return {request.name: request for request in found}
-
-    @functools.cached_property
-    def _gone(self) -> frozenset[str]:
-        """Return the names of planned requests that an earlier task takes out."""
-        over = (ledger.FULFILLED, ledger.WITHDRAWN)
-        return frozenset(item["name"] for item in self.params["planned"] if item.get("status") in over)
-
-
-def _parsed(what: str, item: t.Mapping[str, t.Any]) -> ledger.Request:
-    try:
-        kept = {key: value for key, value in item.items() if key not in ("status", "lacking")}
-        return ledger.parse_request(kept)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ParseError(
-            f"{what} is no request: {type(error).__name__}: {error}.",
-            remedy="give requests as the modules of this collection return them",
-        ) from error
+    def _planned(self) -> Planned:
+        return parse_planned(self.params["planned"])
 
 
 def _sorted(told: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, list[t.Mapping[str, t.Any]]]:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import signal
@@ -14,18 +13,16 @@ import sys
 import typing as t
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "module_utils" / "_boot"))
 
+from boot_trial_main import Task
 from faketrial import CFG, DROPIN, ENV, RUNNING, SCRIPT, WISH, TrialHost
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils import _module
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Gate, no_lock
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot import grub_menu
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.trial import BootTrial
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.modules import boot_trial
 
 ARMING = [
     f"write {SCRIPT} (0755)",
@@ -35,46 +32,6 @@ ARMING = [
 ]
 COMMITTING = [f"remove {DROPIN}", f"remove {SCRIPT}", f"generate {CFG}"]
 KERNEL = "gnulinux-simple-7c1f6f5e-2f1b-4c8e-9d53-0a4d9a1b6c01"
-
-
-class Task:
-    """Runs the module's real main() on an injected root."""
-
-    def __init__(
-        self, grub: TrialHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.grub = grub
-        self._capsys = capsys
-        monkeypatch.setattr(_module, "Host", lambda: grub.host)
-
-    def __call__(
-        self, state: str, check: bool = False, diff: bool = False, **options: t.Any
-    ) -> dict[str, t.Any]:
-        with (
-            patch_module_args(
-                {"state": state, **options, "_ansible_check_mode": check, "_ansible_diff": diff}
-            ),
-            pytest.raises(SystemExit),
-        ):
-            boot_trial.main()
-        result: dict[str, t.Any] = json.loads(self._capsys.readouterr().out)
-        return {key: value for key, value in result.items() if key != "invocation"}
-
-    def predicted(self, state: str) -> dict[str, t.Any]:
-        """Run in check mode, then for real; both must say the same, and the first touch nothing."""
-        before = self.grub.tree()
-        foretold = self(state, check=True, diff=True)
-        assert self.grub.tree() == before
-        result = self(state, diff=True)
-        assert foretold == result
-        return result
-
-    def same(self, state: str) -> dict[str, t.Any]:
-        """Run for real where there is nothing to do."""
-        before = self.grub.tree()
-        result = self(state)
-        assert (result["changed"], result["actions"], self.grub.tree()) == (False, [], before)
-        return result
 
 
 @pytest.fixture
@@ -193,7 +150,7 @@ class TestPrediction:
             assert (result["supported"], result["changed"], result["actions"]) == (False, False, [])
             assert result["why"] == "/boot/grub is on lvm, which GRUB reads and cannot write"
 
-    @pytest.mark.parametrize("state", ["armed", "committed", "absent"])
+    @pytest.mark.parametrize("state", ["armed", "committed", "withdrawn", "absent"])
     def test_a_prediction_is_refused_where_it_would_be_carried_out(self, task: Task, state: str) -> None:
         before = task.grub.tree()
         result = task(state, predict=True)
@@ -223,6 +180,55 @@ def test_a_wish_that_is_withdrawn_after_it_fell_back_leaves_nothing(task: Task, 
     assert task.predicted("absent")["actions"] == COMMITTING
     assert task.same("absent")["outcome"] == "none"
     assert grub.boot() == KERNEL
+
+
+class TestNobodyAsksAnyMore:
+    """After a fallback the ledger may be empty, and what did not start is configured all the same."""
+
+    @pytest.fixture(autouse=True)
+    def _before_this_boot(self, grub: TrialHost) -> None:
+        long_ago = grub.host.now() - 3600.0
+        os.utime(grub.root / "boot/initrd.img-6.1.0-56-amd64", (long_ago, long_ago))
+
+    def test_what_did_not_start_and_is_configured_still_does_not_become_the_default(
+        self, task: Task, grub: TrialHost
+    ) -> None:
+        task("armed")
+        grub.boot(works=False)
+        result = task.same("withdrawn")
+        assert (result["fell_back"], result["armed"]) == (True, True)
+        assert grub.boot() == "hearth-fallback"
+
+    def test_it_is_taken_back_once_it_is_not_configured_any_more(self, task: Task, grub: TrialHost) -> None:
+        task("armed")
+        grub.boot(works=False)
+        foretold = task("withdrawn", check=True, predict=True)["actions"]
+        grub.words = ""
+        grub.generate()
+        assert task.predicted("withdrawn")["actions"] == COMMITTING == foretold
+        assert grub.boot() == KERNEL
+
+    def test_or_once_its_initial_ram_disk_was_built_anew(self, task: Task, grub: TrialHost) -> None:
+        grub.keep_initrd(age_s=3600.0)
+        task("armed")
+        grub.boot(works=False)
+        assert task.same("withdrawn")["armed"] is True
+        grub.keep_initrd()
+        assert task.predicted("withdrawn")["actions"] == COMMITTING
+
+    def test_what_the_default_is_must_be_known(self, task: Task, grub: TrialHost) -> None:
+        task("armed")
+        grub.boot(works=False)
+        grub.write("/etc/default/grub", "GRUB_DEFAULT=gone\n")
+        assert task.same("withdrawn")["armed"] is True
+
+    @pytest.mark.parametrize("boots", [0, 1])
+    def test_a_trial_that_waits_or_came_back_goes(self, task: Task, grub: TrialHost, boots: int) -> None:
+        task("armed")
+        for _boot in range(boots):
+            grub.boot()
+        assert task.predicted("withdrawn")["actions"][-3:] == COMMITTING
+        assert grub.boot() == KERNEL
 
 
 def test_a_trial_that_has_not_begun_is_not_committed_and_can_be_taken_back(
@@ -286,6 +292,17 @@ def test_a_host_that_fell_back_goes_on_with_the_initial_ram_disk_it_fell_back_to
     task("armed")
     grub.boot(works=False)
     grub.keep_initrd(age_s=3600.0)
+    task("armed")
+    assert "initrd.img-6.1.0-56-amd64.hearth-previous" in (grub.text(SCRIPT) or "")
+
+
+def test_so_it_does_when_the_trial_was_taken_back_in_between(task: Task, grub: TrialHost) -> None:
+    """Nothing tells any more what the fallback started from; the other one may be what did not start."""
+    grub.keep_initrd()
+    task("armed")
+    grub.boot(works=False)
+    grub.keep_initrd(age_s=3600.0)
+    task("absent")
     task("armed")
     assert "initrd.img-6.1.0-56-amd64.hearth-previous" in (grub.text(SCRIPT) or "")
 

@@ -160,6 +160,30 @@ def test_the_image_that_booted_is_kept_not_one_that_never_did(task: Task) -> Non
     assert "vfio-pci.ko" in kept.read_text()
 
 
+def test_a_host_that_fell_back_keeps_the_image_it_was_started_with(task: Task) -> None:
+    """The one beside it is older than this boot, too, and is the one that did not start."""
+    task(**WISH)
+    for kernel in (OLD, NEW):
+        task.fake.age(kernel, BOOTED - 60)
+    task.fake.write("/proc/cmdline", "BOOT_IMAGE=/vmlinuz ro hearth.fallback\n")
+    task.fake.write(RULES, "a correction\n")
+    assert not [action for action in task.predicted(**WISH)["actions"] if action.startswith("keep")]
+    kept = task.fake.file(f"{task.fake.image(NEW)}.hearth-previous")
+    assert kept.read_text() == "stock\netc/fstab\n"
+
+
+def test_a_fallback_that_boots_by_itself_does_not_lose_its_image(task: Task) -> None:
+    """The wish is withdrawn, and the run dies before the trial is taken back: the next boot needs the kept image."""
+    task(**WISH)
+    task.fake.write("/etc/grub.d/42_hearth", "#!/bin/sh\n")
+    assert not [action for action in task.predicted(**NOTHING)["actions"] if "hearth-previous" in action]
+    assert task.predicted(**NOTHING)["changed"] is False
+    task.fake.file("/etc/grub.d/42_hearth").unlink()
+    assert task.predicted(**NOTHING)["actions"] == [
+        f"remove {task.fake.image(kernel)}.hearth-previous" for kernel in (OLD, NEW)
+    ]
+
+
 def test_what_was_kept_of_a_removed_kernel_goes(task: Task) -> None:
     task(**WISH)
     for path in (task.fake.file(f"/lib/modules/{OLD}/modules.dep"), task.fake.file(task.fake.image(OLD))):

@@ -14,17 +14,15 @@ import sys
 import typing as t
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "module_utils" / "_boot"))
 
 from fakegrub import DEFAULTS, DROPIN, STOCK, GrubHost
+from kernel_args_main import Task
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils import _module
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Gate, no_lock
 from ansible_collections.hearth.gpu_host.plugins.module_utils._boot.kernel_args import KernelArgs
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot.ledger import LEDGER
-from ansible_collections.hearth.gpu_host.plugins.modules import kernel_args
 
 BOOK = [
     f"write {path}"
@@ -44,55 +42,8 @@ DEFAULT_PARAMS = {
     "backend": "auto",
     "running": True,
     "sev_snp": False,
+    "planned": [],
 }
-
-
-class Task:
-    """Runs the module's real main() on an injected root."""
-
-    def __init__(
-        self, fake: GrubHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.fake = fake
-        self._capsys = capsys
-        monkeypatch.setattr(_module, "Host", lambda: fake.host)
-
-    def __call__(self, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-        with (
-            patch_module_args({**options, "_ansible_check_mode": check, "_ansible_diff": True}),
-            pytest.raises(SystemExit),
-        ):
-            kernel_args.main()
-        result: dict[str, t.Any] = json.loads(self._capsys.readouterr().out)
-        return {key: value for key, value in result.items() if key != "invocation"}
-
-    def predicted(self, **options: t.Any) -> dict[str, t.Any]:
-        """Run in check mode, then for real; both must say the same, and the first touch nothing."""
-        before, ran = self.fake.tree(), list(self.fake.ran)
-        foretold = self(check=True, **options)
-        assert self.fake.tree() == before
-        assert not {"grub-mkconfig", "grub-script-check"} & set(self.fake.ran[len(ran) :])
-        result = self(**options)
-        assert foretold == result
-        assert "failed" not in result, result
-        return result
-
-    def settled(self, **options: t.Any) -> dict[str, t.Any]:
-        """Run, and run again, which must change nothing."""
-        result = self.predicted(**options)
-        again = self.predicted(**options)
-        assert (again["changed"], again["actions"]) == (False, [])
-        for key in ("arguments", "entries", "requests", "notices", "backend"):
-            assert again[key] == result[key], key
-        return result
-
-    def refused(self, **options: t.Any) -> dict[str, t.Any]:
-        """Run; it must fail and touch nothing."""
-        before = self.fake.tree()
-        result = self(**options)
-        assert result["failed"] is True
-        assert self.fake.tree() == before
-        return result
 
 
 Make = t.Callable[..., Task]
@@ -147,7 +98,10 @@ def test_arguments_are_configured_wait_for_a_reboot_and_are_effective(task: Task
     assert f"{DROPIN}:" in result["diff"]["after"] and "lacks hugepagesz=1G" in result["diff"]["before"]
     task.fake.boot()
     done = task.settled(args=PAGES)
-    assert (steps(done), done["requests"], statuses(done)) == (UNBOOK, [], {"hugepages": "effective"})
+    assert (steps(done), statuses(done)) == (UNBOOK, {"hugepages": "effective"})
+    assert [item["status"] for item in done["requests"]] == ["fulfilled"], (
+        "a later task in check mode counts on it"
+    )
     assert done["arguments"][0]["effective"] == "hugepagesz=1G hugepages=2"
 
 
@@ -167,7 +121,47 @@ def test_arguments_that_leave_ask_for_a_reboot_too(task: Task) -> None:
     assert steps(result) == [*BOOK, WRITE, GENERATE, REMOVE]
     assert result["requests"][0]["lacking"] == ["iommu=pt is still in /proc/cmdline"]
     task.fake.boot()
-    assert task.settled(args=[])["requests"] == []
+    assert [item["status"] for item in task.settled(args=[])["requests"]] == ["fulfilled"]
+
+
+def test_a_wish_that_is_given_up_before_the_reboot_is_withdrawn(task: Task) -> None:
+    """Or else a run in check mode would foretell a reboot for it: the ledger on the host still has it then."""
+    task(args=["iommu=pt"])
+    assert [item["status"] for item in task.settled(args=[])["requests"]] == ["withdrawn"]
+
+
+OTHER = {
+    "name": "module-options",
+    "reason": "options",
+    "requested_by": "vfio",
+    "since": "2026-01-31T12:00:00Z",
+    "boot_id": "boot-1",
+    "expect": {"present": [], "absent": [], "checks": [], "boot": True},
+    "status": "pending",
+    "lacking": ["the host has not booted since"],
+}
+
+
+@pytest.mark.parametrize("enters", [True, False])
+def test_what_the_task_before_does_to_the_ledger_counts_in_check_mode(task: Task, enters: bool) -> None:
+    """Ours goes: with another one that comes the files stay, and with another one that goes, too, they go."""
+    task(args=["iommu=pt"])
+    path = task.fake.root / LEDGER[1:]
+    own = json.loads(path.read_text())["requests"]
+    known = {key: value for key, value in OTHER.items() if key not in ("status", "lacking")}
+    if not enters:
+        path.write_text(json.dumps({"requests": [*own, known]}))
+    planned = [{**OTHER, "status": "pending" if enters else "withdrawn"}]
+    foretold = task(check=True, args=[], planned=planned)
+    path.write_text(json.dumps({"requests": [*own, known] if enters else own}))
+    result = task(args=[])
+    assert (foretold["actions"], foretold["requests"]) == (result["actions"], result["requests"])
+    assert steps(result)[:3] == (BOOK if enters else UNBOOK)
+
+
+def test_what_is_planned_is_refused_where_it_would_be_carried_out(task: Task) -> None:
+    assert "check mode only" in task.refused(args=[], planned=[OTHER])["msg"]
+    assert "planned is no request" in task(check=True, args=[], planned=[{}])["msg"]
 
 
 def test_what_is_left_out_stays_as_it_is(task: Task) -> None:

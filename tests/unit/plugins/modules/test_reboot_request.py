@@ -154,6 +154,26 @@ def test_what_came_into_effect_leaves_the_ledger_when_it_is_asked_for_again(task
     assert (result["actions"], names(result["fulfilled"])) == (REMOVED, ["huge-pages"])
 
 
+def test_a_wish_for_any_boot_is_not_swallowed_by_an_older_one_that_is_done(task: Task) -> None:
+    """The older one was fulfilled by a boot that nobody has looked at since."""
+    task(**ANY_BOOT)
+    task.machine.boot("")
+    result = task.predicted(**ANY_BOOT)
+    assert (names(result["pending"]), result["requests"][0]["boot_id"]) == (["firmware"], "boot-2")
+    assert task.predicted(**ANY_BOOT)["changed"] is False
+
+
+def test_falling_back_is_no_boot_of_what_is_configured(task: Task) -> None:
+    task(**ANY_BOOT)
+    task.machine.boot("hearth.fallback")
+    (found,) = task.settle()["unfulfilled"]
+    assert found["lacking"] == [
+        "the host fell back to what it ran with before, and has not booted what is configured"
+    ]
+    task.machine.boot("")
+    assert names(task.settle()["fulfilled"]) == ["firmware"]
+
+
 def test_withdraw_one_and_then_all(task: Task) -> None:
     task(**PAGES)
     task(**ANY_BOOT)

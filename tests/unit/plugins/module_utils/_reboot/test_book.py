@@ -217,3 +217,33 @@ def test_what_becomes_of_a_request_is_told(machine: Machine) -> None:
 def test_the_diff_says_who_and_why(machine: Machine) -> None:
     enter(machine, request())
     assert book.show_book(current(machine)) == "reboot asked for by vfio: pages\n"
+
+
+def test_a_word_that_user_space_reads_is_no_typo(machine: Machine) -> None:
+    """Ubuntu has "splash": the kernel passes it on, and plymouth reads it."""
+    enter(machine, request(expect=Expect(present=("splash", "biosdevname=0", "imomu=pt"))))
+    machine.boot("splash biosdevname=0 imomu=pt")
+    machine.kernel_log = KERNEL_LOG.replace('vmlinuz imomu=pt"', 'vmlinuz splash biosdevname=0 imomu=pt"')
+    (judged,) = current(machine).judgements()
+    assert judged.lacking == ("the kernel does not know imomu=pt",)
+
+
+def test_a_line_that_the_kernel_cut_off_says_what_it_says(machine: Machine) -> None:
+    """A line of the log has 1024 characters, and the kernel's report may be longer (printk.c, PRINTKRB_RECORD_MAX)."""
+    enter(machine, request(expect=Expect(present=("imomu=pt",))))
+    machine.boot("imomu=pt")
+    machine.kernel_log = KERNEL_LOG.partition('",')[0] + " a.\n"
+    (judged,) = current(machine).judgements()
+    assert judged.lacking == ("the kernel does not know imomu=pt",)
+
+
+def test_a_module_reads_the_evidence_of_its_own_request_only(machine: Machine) -> None:
+    """Another one may have to search the kernel's log, which takes seconds."""
+    check = Check("/sys/x", "equals", "1")
+    enter(machine, request(), request("module-options", Expect(checks=(check,))))
+    machine.called.clear()
+    found = book.parse_book(book.read_book(machine.host, own="module-options"))
+    assert (machine.called, set(found.evidence.held)) == ([], {check})
+    assert set(found.ledger) == {"kernel-args", "module-options"}
+    assert set(book.read_book(machine.host, own="kernel-args").evidence.held) == set()
+    assert ("dmesg",) in machine.called
