@@ -37,7 +37,7 @@ test: setup-test check browser sanity molecule test-lab ## all that CI runs: at 
 
 .PHONY: test-full
 test-full: setup ## test, the matrix of controllers, the virtual host with Debian 13 and with a BIOS; writes docs/results/test-full.md
-	@tools/record test-full make --no-print-directory test matrix test-trial test-lab-13 test-lab-bios
+	@tools/record test-full make --no-print-directory test matrix test-boot test-trial test-lab-13 test-lab-bios
 
 .PHONY: lint
 lint: setup ## ruff, yamllint, ansible-lint, shellcheck, licences, changelog fragments
@@ -78,6 +78,10 @@ test-lab-13: setup-test ## the same with Debian 13
 .PHONY: test-lab-bios
 test-lab-bios: setup-test ## the same with a BIOS
 	@tools/timed test-lab-bios tools/test-lab bookworm:bios
+
+.PHONY: test-boot
+test-boot: setup-test ## boot arguments added, changed, removed, waiting, mistyped and taken back on a virtual host
+	@tools/timed test-boot tools/run-molecule boot
 
 .PHONY: test-trial
 test-trial: setup-test ## arguments that do not start: the virtual host must fall back by itself

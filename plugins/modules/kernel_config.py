@@ -148,7 +148,7 @@ def main() -> None:
             "sysctl": {
                 "type": "list",
                 "elements": "dict",
-                "options": {"key": NAME, "value": VALUE, "owners": OWNERS},
+                "options": {"key": {**NAME, "no_log": False}, "value": VALUE, "owners": OWNERS},
             },
             "running": {"type": "bool", "default": True},
         },

@@ -60,7 +60,9 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Re
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Capability, Plan, run_capability
 
-FOLDER, COMMAND, EXECUTABLE = "/etc/hearth/undo.d", "/usr/local/sbin/hearth-undo", 0o755
+FOLDER = "/etc/hearth/undo.d"
+COMMAND = "/usr/local/sbin/hearth-undo"
+EXECUTABLE = 0o755
 Texts = dict[str, str]
 
 

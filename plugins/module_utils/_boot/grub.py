@@ -125,7 +125,8 @@ class Grub(backend.Backend):
         )
 
     def plan(self, menu: backend.Menu, wish: backend.Wish) -> tuple[Action, ...]:
-        assert isinstance(menu, GrubMenu)
+        if not isinstance(menu, GrubMenu):
+            raise TypeError(f"{type(menu).__name__} is no menu of GRUB")
         if menu.generated and not menu.has_tool:
             raise Refusal(
                 "There is a menu of GRUB, and no grub-mkconfig to change it with.",

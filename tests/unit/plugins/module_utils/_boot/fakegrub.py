@@ -30,8 +30,8 @@ printf '%s\\n%s' "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"
 """
 # As linux_entry() prints it; the lines between are left out.
 _ENTRY = """menuentry '{title}' --class gnu-linux $menuentry_id_option 'gnulinux-{id}-7c1f' {{
-	linux	/boot/vmlinuz-{version} root=UUID=7c1f ro {words}
-	initrd	/boot/initrd.img-{version}
+\tlinux\t/boot/vmlinuz-{version} root=UUID=7c1f ro {words}
+\tinitrd\t/boot/initrd.img-{version}
 }}
 """
 

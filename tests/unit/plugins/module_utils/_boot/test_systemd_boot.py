@@ -199,7 +199,7 @@ def test_a_file_that_somebody_removed_is_started_again_without_our_words(
 
 
 def test_killed_anywhere_a_started_file_has_the_same_words(unset: t.Callable[[], Tools]) -> None:
-    survives_a_kill_anywhere(unset, BACKEND, [wish("a=1", "quiet")], lambda tools: words(tools))
+    survives_a_kill_anywhere(unset, BACKEND, [wish("a=1", "quiet")], words)
 
 
 def test_without_a_wish_none_is_started(unset: t.Callable[[], Tools]) -> None:
