@@ -11,7 +11,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci, pci_sysfs, readiness, topology
+from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import readiness, topology
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding import (
     FAIL,
     NOT_APPLICABLE,
@@ -23,6 +23,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding impor
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.policy import Policy
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.question import Question
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.readiness import Answer, Surroundings
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci, pci_sysfs
 
 _SYSFS = "/sys/bus/pci/devices"
 _IOMEM = "/proc/iomem"

@@ -15,7 +15,6 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import (
     iommu_arguments,
     iommu_evidence,
-    pci,
     values,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding import (
@@ -29,6 +28,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding impor
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.iommu_evidence import Evidence
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.policy import Policy
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.question import Question
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 
 _GROUPS = "/sys/kernel/iommu_groups"
 _UNSAFE = (("vfio", "enable_unsafe_noiommu_mode"), ("vfio_iommu_type1", "allow_unsafe_interrupts"))

@@ -12,14 +12,9 @@ import re
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import (
-    acpi_iommu,
-    cpu,
-    environment,
-    pci,
-    pci_sysfs,
-)
+from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import acpi_iommu, cpu, environment
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.iommu_arguments import Arguments
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci, pci_sysfs
 
 TABLES = "/sys/firmware/acpi/tables"
 UNITS = "/sys/class/iommu"

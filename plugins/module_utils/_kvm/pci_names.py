@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 
 _LISTS = ("/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids")
 # Products are indented below their maker, comments are not.

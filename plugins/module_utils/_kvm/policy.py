@@ -13,7 +13,8 @@ import re
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci, values
+from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import values
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 
 # A leading dash would be an option of ping.
 _ADDRESS = re.compile(r"[0-9A-Za-z:][0-9A-Za-z:._%-]*")

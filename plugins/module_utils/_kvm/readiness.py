@@ -11,7 +11,6 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding import (
     FAIL,
     NOT_APPLICABLE,
@@ -19,6 +18,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding impor
     UNKNOWN,
     WARN,
 )
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 
 _GIB = 1 << 30
 _FRAMEBUFFERS = ("bootfb", "simplefb", "simple-framebuffer", "simpledrm", "efifb", "vesafb")

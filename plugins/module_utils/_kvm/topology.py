@@ -11,7 +11,8 @@ import re
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci, pci_names, pci_sysfs
+from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci_names
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci, pci_sysfs
 
 _NODES = "/sys/devices/system/node"
 _CPUS = "/sys/devices/system/cpu"

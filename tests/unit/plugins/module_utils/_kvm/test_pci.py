@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci, pci_sysfs
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci, pci_sysfs
 
 SYSFS = trees.SYSFS
 HEX = "0123456789abcdef"

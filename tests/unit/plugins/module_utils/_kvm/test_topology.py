@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci, pci_names, topology
+from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci_names, topology
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 
 # Captures: PCI devices, IOMMU groups, NUMA nodes, sockets.
 CAPTURES = [

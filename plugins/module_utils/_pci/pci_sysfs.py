@@ -12,7 +12,7 @@ import posixpath
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import pci
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 
 _DEVICES = "/sys/bus/pci/devices"
 _SLOTS = "/sys/bus/pci/slots"
