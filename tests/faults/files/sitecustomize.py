@@ -70,6 +70,22 @@ def trap(module: types.ModuleType) -> None:
     module.Gate._perform = perform  # type: ignore[attr-defined]
 
 
+class Loader(importlib.abc.Loader):
+    """Load the gate as its own loader does, which is that of the other modules too, and spring the trap."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
+        """Leave it to the loader."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Run the module, then change it."""
+        self._loader.exec_module(module)
+        trap(module)
+
+
 class Finder(importlib.abc.MetaPathFinder):
     """Wait for the gate."""
 
@@ -83,13 +99,7 @@ class Finder(importlib.abc.MetaPathFinder):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.loader is None:
             return None
-        load = spec.loader.exec_module
-
-        def execute(module: types.ModuleType) -> None:
-            load(module)
-            trap(module)
-
-        spec.loader.exec_module = execute  # type: ignore[method-assign]
+        spec.loader = Loader(spec.loader)
         return spec
 
 
