@@ -37,7 +37,7 @@ test: setup-test check browser sanity molecule test-lab ## all that CI runs: at 
 
 .PHONY: test-full
 test-full: setup ## test, the matrix of controllers, the virtual host with Debian 13 and with a BIOS; writes docs/results/test-full.md
-	@tools/record test-full make --no-print-directory test matrix test-boot test-trial test-lab-13 test-lab-bios
+	@tools/record test-full make --no-print-directory test matrix test-boot test-trial test-vfio test-lab-13 test-lab-bios
 
 .PHONY: lint
 lint: setup ## ruff, yamllint, ansible-lint, shellcheck, licences, changelog fragments
@@ -87,12 +87,16 @@ test-boot: setup-test ## boot arguments added, changed, removed, waiting, mistyp
 test-trial: setup-test ## arguments that do not start: the virtual host must fall back by itself
 	@tools/timed test-trial tools/run-molecule trial
 
+.PHONY: test-vfio
+test-vfio: setup-test ## devices refused, bound, kept over reboots, used by a nested guest, hanging and given back on a virtual host
+	@tools/timed test-vfio tools/run-molecule vfio
+
 .PHONY: matrix
 matrix: setup-test ## unit tests with ansible-core 2.21 on Python 3.13, in a Debian 13 tree
 	@tools/timed matrix tools/matrix $(ARGS)
 
 .PHONY: faults
-faults: setup ## kill module and machine at every effect of the role boot, on the running lab; writes docs/results/faults.md
+faults: setup ## kill module and machine at every effect of the roles boot and vfio, on the running lab; writes docs/results/faults.md
 	@tools/record faults tools/faults $(ARGS)
 
 .PHONY: bench

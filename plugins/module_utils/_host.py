@@ -3,19 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to the collection: may change in any release.
-"""The host as modules see it: a file-system root, a command runner and a clock, all injectable."""
+"""The host as modules see it: a root, a command runner, a clock, a kernel to write to: all injectable."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import os
+import posixpath
+import stat
 import time
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Runner, run_command
+from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import Writer, write_attribute
 
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO)
+# ESRCH is what the folder of a process says that has ended since it was listed.
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.ESRCH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +42,28 @@ class Reading:
 
 
 @dataclasses.dataclass(frozen=True)
+class Listing:
+    """One attempt to list a directory: the sorted names, or why there are none."""
+
+    names: tuple[str, ...] = ()
+    missing: bool = False
+    why: str = ""
+
+    @property
+    def unknown(self) -> bool:
+        """Tell whether nothing is known: there is a directory, and it could not be listed."""
+        return bool(self.why) and not self.missing
+
+
+@dataclasses.dataclass(frozen=True)
 class Host:
     """Everything a module may touch. Paths are absolute on the host and re-rooted here."""
 
     root: str = "/"
     run: Runner = run_command
     now: t.Callable[[], float] = time.time
+    environ: t.Callable[[str], str | None] = os.environ.get
+    write_sysfs: Writer = write_attribute
 
     def path(self, path: str) -> str:
         """Return where ``path`` of the host lies for this process."""
@@ -71,10 +92,14 @@ class Host:
 
     def listdir(self, path: str) -> list[str]:
         """Return the sorted names in a directory; empty when it is missing."""
+        return list(self.listing(path).names)
+
+    def listing(self, path: str) -> Listing:
+        """List a directory, telling missing from unreadable."""
         try:
-            return sorted(os.listdir(self.path(path)))
-        except OSError:
-            return []
+            return Listing(tuple(sorted(os.listdir(self.path(path)))))
+        except OSError as error:
+            return Listing(missing=error.errno in _MISSING, why=f"{path}: {error.strerror}")
 
     def link(self, path: str) -> str | None:
         """Return the last component of a symbolic link's target.
@@ -94,3 +119,44 @@ class Host:
     def exists(self, path: str) -> bool:
         """Tell whether ``path`` is there, dangling links included."""
         return os.path.lexists(self.path(path))
+
+    def device_number(self, path: str) -> str:
+        """Return what a device node or a link to one leads to, such as ``c195:0`` or ``b8:1``; empty for no device.
+
+        The number stays what it is where a container gave the node another name.
+        """
+        place = self.path(path)
+        target = self.target(path) if self.root != "/" else None
+        if target is not None:
+            # What a re-rooted tree links to lies in it, too; a link in /proc is more than its text.
+            place = self.path(posixpath.join(posixpath.dirname(path), target))
+        try:
+            found = os.stat(place)
+        except OSError:
+            return ""
+        kind = "b" if stat.S_ISBLK(found.st_mode) else "c" if stat.S_ISCHR(found.st_mode) else ""
+        return f"{kind}{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind else ""
+
+    def open_exclusive(self, path: str) -> int:
+        """Try to have a block device alone, for a moment and without writing: return 0, or the errno.
+
+        ``EBUSY`` says that somebody claimed it: a mount, device-mapper, md, ZFS or a program.
+        """
+        try:
+            os.close(os.open(self.path(path), os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def ioctl(self, path: str, request: int, arguments: t.Sequence[bytes]) -> tuple[bytes, ...] | None:
+        """Ask a device node one thing about several arguments; ``None`` when it does not answer."""
+        try:
+            descriptor = os.open(self.path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return tuple(fcntl.ioctl(descriptor, request, argument) for argument in arguments)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)

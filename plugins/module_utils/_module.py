@@ -118,4 +118,5 @@ def failing_politely(module: AnsibleModule, gate: Gate | None = None) -> t.Itera
             msg=f"Internal error, please report it: {type(error).__name__}: {error}",
             exception=traceback.format_exc(),
             actions=gate.actions if gate else [],
+            **({"rollback": gate.rollback} if gate and gate.rollback else {}),
         )

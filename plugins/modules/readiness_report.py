@@ -13,8 +13,8 @@ version_added: 0.1.0
 author: hearth.gpu_host maintainers (@hearth)
 description:
   - Writes C(readiness.json), C(readiness.md) and one self-contained page C(readiness.html) about a host on the
-    controller. The verdict comes first, then every finding with its remedy, then how the host boots, then a drawing of
-    the machine, then what this run changed.
+    controller. The verdict comes first, then every finding with its remedy, then how the host boots, then the devices
+    that guests get, then a drawing of the machine, then what this run changed.
   - What this run changed is known from the callback C(hearth.gpu_host.changes). Without it the report says that
     changes were not recorded, which does not mean that there were none.
 notes:
@@ -53,6 +53,10 @@ options:
     description:
       - How the host boots, as the role C(boot) exports it in C(boot_state).
       - The report shows what is wanted, configured and effective side by side.
+    type: dict
+    default: {}
+  vfio:
+    description: The devices that guests get, as the role C(vfio) exports them in C(vfio_state).
     type: dict
     default: {}
   reboots:

@@ -26,7 +26,8 @@ options:
     description: The script. Needed with O(state=present).
     type: str
   command:
-    description: The command C(hearth-undo). Needed with O(state=present).
+    description:
+      - The command C(hearth-undo). Left out, it stays as it is, for a play in which another task writes it.
     type: str
   state:
     description: Whether the script is there.
@@ -84,7 +85,8 @@ class UndoScript(Capability[Texts, Texts]):
         script = f"{FOLDER}/{self._name()}"
         after = {path: text for path, text in current.items() if path != script}
         if self.params["state"] == "present":
-            after = {**after, COMMAND: self.params["command"], script: self.params["content"]}
+            command = self.params["command"]
+            after = {**after, **({COMMAND: command} if command else {}), script: self.params["content"]}
         elif set(after) <= {COMMAND}:
             after = {}
         written = [
@@ -119,7 +121,7 @@ def main() -> None:
     run_capability(
         UndoScript,
         {"name": {"type": "str", "required": True}, "content": text, "command": text, "state": states},
-        required_if=[("state", "present", ("content", "command"))],
+        required_if=[("state", "present", ("content",))],
     )
 
 

@@ -25,10 +25,14 @@ HOSTS: dict[str, t.Callable[[pathlib.Path], dict[str, t.Any]]] = {
     "pending": lambda _root: report_samples.checked("pass", report_samples.FINDINGS[:3]),
     "rebooting": report_samples.lab,
 }
-# The roles boot and reboot ran on these.
+# The roles boot and reboot ran on these, and vfio on the last one.
 BOOTED: dict[str, dict[str, t.Any]] = {
     "pending": {"boot": report_samples.BOOT, "reboots": [report_samples.reboot()]},
-    "rebooting": {"boot": report_samples.BOOT, "reboots": report_samples.REBOOTS},
+    "rebooting": {
+        "boot": report_samples.BOOT,
+        "reboots": report_samples.REBOOTS,
+        "vfio": report_samples.VFIO,
+    },
 }
 DRAWN = ("lab", "server", "named")
 WIDE, NARROW = 1200, 400
@@ -143,6 +147,17 @@ def test_the_tables_of_the_boot_never_scroll_sideways(
     )
     assert len(rooms) == 1 + len({item["status"] for item in BOOTED[name]["reboots"]})
     assert all(needed <= given for needed, given in rooms)
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_the_table_of_the_devices_for_guests_never_scrolls_sideways(
+    tab: browser.Page, pages: dict[str, pathlib.Path], width: int
+) -> None:
+    tab.open(pages["rebooting"], width)
+    (room,) = tab.evaluate(
+        "[...document.querySelectorAll('#passthrough .scroll')].map(node => [node.scrollWidth, node.clientWidth])"
+    )
+    assert room[0] <= room[1]
 
 
 def test_wanted_configured_and_effective_stand_side_by_side(

@@ -77,3 +77,50 @@ def test_both_ways_in_lead_to_the_host(host: t.Any) -> None:
     assert "10.0.2.15/24" in addresses
     assert "192.0.2.11/24" in addresses
     assert "2001:db8:6:1::11/64" in addresses
+
+
+def driver_of(host: t.Any, address: str) -> str:
+    return str(host.check_output(f"basename $(readlink /sys/bus/pci/devices/{address}/driver)"))
+
+
+# The twin and the device behind the port are for guests (inventories/lab), after a reboot too.
+@pytest.mark.parametrize(
+    ("address", "driver"),
+    [
+        ("0000:0a:00.0", "vfio-pci"),
+        ("0000:02:00.0", "vfio-pci"),
+        ("0000:01:00.0", "bochs-drm"),
+        ("0000:00:10.1", "pcieport"),
+        ("0000:0e:00.0", "nvme"),
+    ],
+)
+def test_exactly_the_devices_for_guests_are_theirs(host: t.Any, address: str, driver: str) -> None:
+    assert driver_of(host, address) == driver
+
+
+def test_no_driver_of_the_host_has_touched_the_twin_in_this_boot(host: t.Any) -> None:
+    lines = host.check_output("journalctl --dmesg --boot --output=cat").splitlines()
+    # "Initialized bochs-drm 1.0.0 for ADDRESS", "bochs-drm ADDRESS: [drm] fb0"
+    touched = [line for line in lines if "bochs" in line]
+    assert any("0000:01:00.0" in line for line in touched), "the adapter that stays shows what would be there"
+    assert not any("0000:0a:00.0" in line for line in touched)
+
+
+def test_the_check_of_the_boot_has_run_and_is_content(host: t.Any) -> None:
+    assert host.service("hearth-vfio-check.service").is_running
+    assert host.service("hearth-vfio-check.service").is_enabled
+    metrics = host.file("/var/lib/hearth/metrics/hearth_vfio.prom").content_string
+    assert metrics.count("hearth_vfio_drift{") == 2
+    assert "} 1" not in metrics
+
+
+def test_libvirt_knows_the_devices_for_guests(host: t.Any) -> None:
+    listed = host.check_output("virsh --connect qemu:///system nodedev-list --cap pci").split()
+    assert {"pci_0000_0a_00_0", "pci_0000_02_00_0"} <= set(listed)
+    assert "<driver>" in host.check_output("virsh --connect qemu:///system nodedev-dumpxml pci_0000_0a_00_0")
+
+
+def test_the_report_shows_the_devices_for_guests(report: dict[str, t.Any]) -> None:
+    found = {item["address"]: item["driver_after"] for item in report["vfio"]["devices"] if item["binds"]}
+    assert found == {"0000:0a:00.0": "vfio-pci", "0000:02:00.0": "vfio-pci"}
+    assert status(report, "proof.vfio") == "pass"

@@ -24,6 +24,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.policy import
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.question import Question
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.readiness import Answer, Surroundings
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci, pci_sysfs
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.framebuffers import parse_framebuffers
 
 _SYSFS = "/sys/bus/pci/devices"
 _IOMEM = "/proc/iomem"
@@ -137,7 +138,7 @@ def checks(host: Host, policy: Policy) -> list[Finding]:
         return [question.answer(UNKNOWN, None, why, hint, "host") for question in _QUESTIONS]
     around = Surroundings(
         snapshot,
-        framebuffers=readiness.parse_framebuffers(host.text(_IOMEM)),
+        framebuffers=parse_framebuffers(host.text(_IOMEM)),
         nodes=len(topology.online_nodes(host)),
     )
     devices = snapshot.candidates(policy.devices)

@@ -86,7 +86,7 @@ def read(host: Host) -> Evidence:
         units=units,
         capable=_posting(host, units or ()),
         arguments=None if cmdline is None else Arguments(tuple(cmdline.split())),
-        remapped=_remapped(host),
+        remapped=read_remapped(host),
         processor=processor,
         machine=machine.name if machine else None,
         container=container.name if container else "",
@@ -153,7 +153,7 @@ def _tables(host: Host) -> tuple[str, ...] | None:
     return tuple(name for name in acpi_iommu.TABLES if name in names) if names else None
 
 
-def _remapped(host: Host) -> tuple[str, ...] | None:
+def read_remapped(host: Host) -> tuple[str, ...] | None:
     """Return the remapped interrupt chips in use; ``None`` when no interrupt is to be seen."""
     text = host.text(INTERRUPTS)
     if not text:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding import (
@@ -19,10 +18,9 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding impor
     WARN,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.framebuffers import Framebuffer, held_by
 
 _GIB = 1 << 30
-_FRAMEBUFFERS = ("bootfb", "simplefb", "simple-framebuffer", "simpledrm", "efifb", "vesafb")
-_RANGE = re.compile(r"\s*([0-9a-f]{1,16})-([0-9a-f]{1,16}) : (.+)", re.ASCII)
 _VF_WINDOWS = range(7, 13)
 
 
@@ -42,22 +40,13 @@ class Surroundings:
     """What a judge may look at besides the device; ``framebuffers`` is ``None`` when hidden."""
 
     snapshot: pci.PciSnapshot
-    framebuffers: tuple[tuple[int, int, str], ...] | None = None
+    framebuffers: tuple[Framebuffer, ...] | None = None
     nodes: int = 1
 
     def upstream(self, device: pci.PciDevice) -> list[pci.PciDevice]:
         """Return the bridges above ``device``, nearest first."""
         devices = self.snapshot.devices
         return [devices[address] for address in reversed(device.parents) if address in devices]
-
-
-def parse_framebuffers(iomem: str | None) -> tuple[tuple[int, int, str], ...] | None:
-    """Return the boot framebuffers in ``/proc/iomem``; ``None`` when the kernel hides addresses."""
-    ranges = [match.groups() for match in map(_RANGE.match, (iomem or "").splitlines()) if match]
-    if not any(int(end, 16) for _start, end, _name in ranges):
-        return None
-    found = [(int(start, 16), int(end, 16), name.strip()) for start, end, name in ranges]
-    return tuple(entry for entry in found if entry[2].lower() in _FRAMEBUFFERS)
 
 
 def reserved_regions(device: pci.PciDevice, around: Surroundings) -> Answer:
@@ -166,7 +155,7 @@ def _size(size: int) -> str:
 def boot_framebuffer(device: pci.PciDevice, around: Surroundings) -> Answer:
     """The console's display may hold memory that VFIO needs, and goes dark."""
     known = around.framebuffers
-    owners = [name for start, end, name in known or () if _overlaps(device, start, end)]
+    owners = held_by(device, known or ())
     value = {"boot_vga": device.boot_vga, "framebuffer": owners}
     if owners or device.boot_vga:
         why = f"it holds the boot framebuffer ({', '.join(owners)})" if owners else "it is the boot display"
@@ -178,10 +167,6 @@ def boot_framebuffer(device: pci.PciDevice, around: Surroundings) -> Answer:
     if known is None and device.boot_vga is None:
         return Answer(UNKNOWN, value, "neither boot_vga nor /proc/iomem tells")
     return Answer(PASS, value)
-
-
-def _overlaps(device: pci.PciDevice, start: int, end: int) -> bool:
-    return any(window.start and window.start <= end and start <= window.end for window in device.bars or ())
 
 
 def link_width(device: pci.PciDevice, around: Surroundings) -> Answer:

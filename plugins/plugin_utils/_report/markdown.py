@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import boot, model, words
+from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import boot, model, passthrough, words
 
 
 def render(report: model.Report) -> str:
@@ -20,6 +20,7 @@ def render(report: model.Report) -> str:
         _attention(report),
         _quiet(report),
         _boot(report),
+        _passthrough(report),
         _machine(report),
         _changes(report),
         _declared(report),
@@ -130,6 +131,24 @@ def _items(title: str, items: t.Iterable[boot.Item]) -> str:
         contents = f": {', '.join(map(_safe, item.contents))}" if item.contents else ""
         lines.append(f"* {words.SIGNS[item.level]} {_safe(item.name)} {item.state}{contents}")
     return "\n".join([f"### {title}", "", *lines]) if lines else ""
+
+
+def _passthrough(report: model.Report) -> str:
+    rows = [
+        (
+            f"`{row.short}`",
+            row.title,
+            row.group or "none",
+            row.wanted or "its own",
+            row.found or passthrough.NO_DRIVER,
+            f"{words.SIGNS[row.level]} {row.state}",
+            "; ".join(part for part in (row.why, *row.remarks) if part),
+        )
+        for row in report.passthrough.rows
+    ]
+    heads = ("Address", "Device", "IOMMU group", "Driver wanted", "Driver found", "State", "Why")
+    parts = [_table(heads, rows), f"Waits for a reboot: {_safe(report.passthrough.reason)}"]
+    return "\n\n".join(["## Passthrough", *parts[: 2 if report.passthrough.reason else 1]]) if rows else ""
 
 
 def _machine(report: model.Report) -> str:

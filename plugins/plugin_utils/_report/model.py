@@ -10,7 +10,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import boot, declared, machine
+from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import (
+    boot,
+    declared,
+    machine,
+    passthrough,
+)
 
 SCHEMA = "hearth.gpu_host/readiness/1"
 FAIL, WARN, UNKNOWN, PASS, NOT_APPLICABLE = "fail", "warn", "unknown", "pass", "na"
@@ -106,6 +111,7 @@ class Report:
     findings: tuple[Finding, ...]
     machine: machine.Machine
     boot: boot.Boot
+    passthrough: passthrough.Passthrough
     journal: Data | None
     declared: tuple[declared.Section, ...]
     raw: Data
@@ -197,12 +203,12 @@ def build(host: str, generated: str, predicted: bool, given: Data) -> Report:
     """Build the report.
 
     :param given: ``preflight`` (the result of kvm_check), ``verify`` (role to what its proof found),
-        ``declared`` (what ``declarations`` merged), ``boot`` and ``reboots`` (what those roles export) and
+        ``declared`` (what ``declarations`` merged), ``boot``, ``reboots`` and ``vfio`` (what those roles export) and
         ``journal``; each may be empty or None.
     """
     preflight = given.get("preflight") or {}
-    state, reboots = given.get("boot") or {}, given.get("reboots") or []
-    booting = boot.build(state, reboots)
+    booting = boot.build(given.get("boot") or {}, given.get("reboots") or [])
+    hardware = machine.from_topology(preflight.get("topology") or {})
     requests = [request.finding() for request in booting.requests]
     checks = [*(preflight.get("checks") or []), *_proofs(given.get("verify") or {}), *requests]
     findings = tuple(Finding(**{key: data[key] for key in data if key in _FIELDS}) for data in checks)
@@ -218,19 +224,27 @@ def build(host: str, generated: str, predicted: bool, given: Data) -> Report:
         emulated=_emulated(findings),
         summary=(("Host", host), ("Written", generated), *_summary(findings)),
         findings=findings,
-        machine=machine.from_topology(preflight.get("topology") or {}),
+        machine=hardware,
         boot=booting,
+        passthrough=passthrough.build(given.get("vfio") or {}, hardware),
         journal=given.get("journal"),
         declared=declared.declared_from(given.get("declared") or {}),
-        raw={
-            "facts": preflight.get("facts") or {},
-            "topology": preflight.get("topology") or {},
-            "proofs": given.get("verify") or {},
-            "declared": given.get("declared") or {},
-            "boot": state,
-            "reboots": reboots,
-        },
+        raw=_raw(given),
     )
+
+
+def _raw(given: Data) -> Data:
+    """Return what was given as it is, for the report for programs."""
+    preflight = given.get("preflight") or {}
+    return {
+        "facts": preflight.get("facts") or {},
+        "topology": preflight.get("topology") or {},
+        "proofs": given.get("verify") or {},
+        "declared": given.get("declared") or {},
+        "boot": given.get("boot") or {},
+        "reboots": given.get("reboots") or [],
+        "vfio": given.get("vfio") or {},
+    }
 
 
 def _proofs(verified: Data) -> t.Iterator[Data]:

@@ -5,7 +5,8 @@
 
 Python imports this file at its start when its folder is on PYTHONPATH. It waits for the effect gate to
 be imported, counts the effects of all modules in a file, and ends the process (`kill`) or the machine
-(`reset`, as a power cut does) after, or in the midst of, the one that is asked for.
+(`reset`, as a power cut does) after, or in the midst of, the one that is asked for. Or it lets that effect
+`fail` after it was done, which is the worst moment for who wants to take it back.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def trap(module: types.ModuleType) -> None:
         if chosen and setting("when") == "in":
             threading.Timer(0.7, die).start()
         original(gate, action)
+        if chosen and setting("how") == "fail":
+            raise module.EffectError(f"The test lets this fail: {action.describe()}.", remedy="none")
         if chosen:
             die()
 

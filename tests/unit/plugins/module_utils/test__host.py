@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import pathlib
+import struct
+import termios
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Reading
+from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Listing, Reading
 
 
 def test_paths_are_rerooted(tmp_path: pathlib.Path) -> None:
@@ -68,3 +72,56 @@ def test_link_is_the_last_component_even_when_it_dangles(tmp_path: pathlib.Path)
     assert host.exists("/driver")
     assert host.link("/plain") is None
     assert host.link("/nowhere") is None and not host.exists("/nowhere")
+
+
+def test_a_folder_that_is_there_and_cannot_be_listed_is_unknown(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/x").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    host = Host(root=str(tmp_path))
+    assert host.listing("/folder") == Listing(("x",)) and not host.listing("/folder").unknown
+    assert host.listing("/nowhere").missing and not host.listing("/nowhere").unknown
+    assert host.listing("/loop").unknown and "/loop: " in host.listing("/loop").why
+
+
+def test_the_number_of_a_device_is_what_its_links_lead_to(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/null")
+    assert Host().device_number("/dev/null") == "c1:3"
+    assert Host().device_number(str(tmp_path / "link")) == "c1:3"
+    assert Host().device_number("/dev/nowhere") == ""
+    assert Host().device_number("/dev") == ""
+
+
+def test_links_of_another_root_are_followed_inside_it(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "fd").mkdir()
+    (tmp_path / "fd/0").symlink_to("/dev/null")
+    host = Host(root=str(tmp_path))
+    assert host.device_number("/fd/0") == ""
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/null").symlink_to(os.path.relpath("/dev/null", tmp_path / "dev"))
+    assert host.device_number("/fd/0") == "c1:3"
+
+
+def test_the_descriptors_of_a_process_tell_their_device() -> None:
+    with open("/dev/null", "rb") as stream:
+        assert Host().device_number(f"/proc/self/fd/{stream.fileno()}") == "c1:3"
+
+
+def test_an_exclusive_open_tells_why_it_failed(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "disk").write_text("")
+    host = Host(root=str(tmp_path))
+    assert host.open_exclusive("/disk") == 0
+    assert host.open_exclusive("/nowhere") == errno.ENOENT
+
+
+def test_a_device_is_asked_about_each_argument(tmp_path: pathlib.Path) -> None:
+    leader, follower = os.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    name = os.ttyname(follower)
+    assert (
+        Host().ioctl(name, termios.TIOCGWINSZ, [bytes(8), bytes(8)]) == (struct.pack("4H", 24, 80, 0, 0),) * 2
+    )
+    assert Host().ioctl("/dev/null", termios.TIOCGWINSZ, [bytes(8)]) is None
+    assert Host(root=str(tmp_path)).ioctl("/dev/null", termios.TIOCGWINSZ, [bytes(8)]) is None
+    os.close(leader)
+    os.close(follower)

@@ -157,6 +157,24 @@ def test_a_bug_says_so_and_carries_its_traceback(host: Host, monkeypatch: pytest
     assert ended.result["msg"].startswith("Internal error, please report it: TypeError")
     assert "Traceback" in ended.result["exception"]
     assert ended.result["actions"] == []
+    assert "rollback" not in ended.result
+
+
+def test_a_bug_in_the_midst_of_a_plan_tells_what_was_taken_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Undone(WriteFile):
+        def perform(self, host: Host) -> None:
+            raise TypeError("a bug")
+
+        def undo(self) -> WriteFile:
+            return WriteFile(FILE, "hello again")
+
+    monkeypatch.setattr(Greeting, "plan", lambda self, current: Plan((Undone(FILE, "x"),), "x"))
+    ended = run(monkeypatch, host)
+    assert ended.result["msg"] == "Internal error, please report it: TypeError: a bug"
+    assert ended.result["rollback"]["undone"] == ["write /etc/greeting (0644)"]
+    assert host.text(FILE) == "hello again"
 
 
 def test_a_capability_holds_the_host_unless_it_says_otherwise() -> None:

@@ -75,3 +75,13 @@ def test_a_name_that_is_no_file_of_the_folder_is_refused(run: Run, tmp_path: pat
 
 def test_a_script_without_content_is_refused(run: Run) -> None:
     assert "content" in run(name="boot-arguments")["msg"]
+
+
+def test_without_the_command_only_the_script_is_written(run: Run, tmp_path: pathlib.Path) -> None:
+    """Two roles of one play leave scripts: only one writes the command, or check mode would foretell it twice."""
+    result = run(name="vfio", content="#!/bin/sh\n")
+    assert result["actions"] == ["write /etc/hearth/undo.d/vfio (0755)"]
+    assert not (tmp_path / COMMAND).exists()
+    run(**WISH)
+    assert run(name="vfio", content="#!/bin/sh\n")["changed"] is False
+    assert (tmp_path / COMMAND).read_text() == WISH["command"]

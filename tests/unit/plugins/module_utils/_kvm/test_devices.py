@@ -11,12 +11,10 @@ import typing as t
 
 import pytest
 import trees
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import ParseError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import devices, readiness
+from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import devices
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.finding import FIXES, Finding
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.policy import Policy
 
@@ -375,11 +373,6 @@ def test_a_host_without_devices(tmp_path: pathlib.Path) -> None:
 
 def test_a_host_whose_bus_cannot_be_seen(tmp_path: pathlib.Path) -> None:
     assert {answer.status for answer in ask(trees.Tree(tmp_path)).values()} == {"unknown"}
-
-
-@given(st.text())
-def test_no_memory_map_upsets_the_parser(text: str) -> None:
-    readiness.parse_framebuffers(text)
 
 
 @pytest.mark.parametrize(("name", "gpus"), CAPTURES.items())

@@ -152,6 +152,57 @@ BOOT = {
 }
 
 
+def guest_device(address: str = "0000:3b:00.0", **more: t.Any) -> dict[str, t.Any]:
+    """Return a device as vfio_bind returns it, as far as the report reads it."""
+    return {
+        "address": address,
+        "vendor": "10de",
+        "device": "2330",
+        "iommu_group": "15",
+        "chosen": True,
+        "binds": True,
+        "why": "",
+        "driver_after": "vfio-pci",
+        "driver_override": "vfio-pci",
+        "persistent": True,
+        "waits_for_reboot": False,
+        "warnings": [],
+        "obstacles": [],
+        **more,
+    }
+
+
+# What the role `vfio` exports: a device in every state.
+VFIO: dict[str, t.Any] = {
+    "devices": [
+        guest_device(),
+        guest_device(
+            "0000:3b:00.1", chosen=False, why=f"a function of 0000:3b:00.0 {NASTY}", persistent=False
+        ),
+        guest_device(
+            "0000:86:00.0",
+            driver_after="nvidia",
+            waits_for_reboot=True,
+            warnings=["it has no reset"],
+            obstacles=[
+                {"address": "0000:86:00.0", "kind": "opened", "what": "nvtop (4711)", "remedy": "end it"}
+            ],
+        ),
+        guest_device("0000:af:00.0", driver_after="nouveau"),
+        guest_device(
+            "0000:3a:00.0",
+            chosen=False,
+            binds=False,
+            why="a bridge stays with the host",
+            driver_after="pcieport",
+        ),
+    ],
+    "groups": [],
+    "reboot_required": True,
+    "reason": "0000:86:00.0 (nvidia is known to hang when it has to let go)",
+}
+
+
 def reboot(status: str = "pending", name: str = "kernel-args", **more: t.Any) -> dict[str, t.Any]:
     """Return a request of the ledger, judged, as the role `reboot` exports it."""
     return {

@@ -19,7 +19,7 @@ from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import htm
 from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import model
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-SECTIONS = ["attention", "boot", "machine", "changes", "declared"]
+SECTIONS = ["attention", "boot", "passthrough", "machine", "changes", "declared"]
 # What breaks pages: ends of every context that text stands in. The letters keep it from being empty or a known word.
 MARKUP = (
     "<script>alert(1)</script>",
@@ -76,7 +76,9 @@ def read(**given: t.Any) -> Reader:
 @pytest.fixture(params=["plain", "lab", "server", "container", "empty", "rebooting"])
 def report(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> model.Report:
     if request.param == "rebooting":
-        return report_samples.build(boot=report_samples.BOOT, reboots=report_samples.REBOOTS)
+        return report_samples.build(
+            boot=report_samples.BOOT, reboots=report_samples.REBOOTS, vfio=report_samples.VFIO
+        )
     preflight = {
         "plain": report_samples.checked,
         "lab": lambda: report_samples.lab(tmp_path),
@@ -107,7 +109,7 @@ def test_ids_are_unique(report: model.Report) -> None:
 
 
 def test_the_verdict_comes_first_and_the_order_is_kept() -> None:
-    text = page.render(report_samples.build(boot=report_samples.BOOT))
+    text = page.render(report_samples.build(boot=report_samples.BOOT, vfio=report_samples.VFIO))
     places = [text.index("<h1>"), *(text.index(f'<section id="{name}"') for name in SECTIONS)]
     assert places == sorted(places)
     assert "Not ready" in Reader(text).text
@@ -178,6 +180,13 @@ def test_nothing_that_a_host_says_becomes_markup(said: str) -> None:
             "entries": [{"name": said, "bare": False, "complete": True}],
             "notices": [said],
             "initramfs": [{"image": said, "complete": True, "modules": [said], "files": [said]}],
+        },
+        "vfio": {
+            "devices": [
+                {**report_samples.guest_device(said), "why": said, "driver_after": said}
+                | {"iommu_group": said, "warnings": [said], "obstacles": [{"kind": said, "what": said}]}
+            ],
+            "reason": said,
         },
         "reboots": [
             dict.fromkeys(("name", "reason", "requested_by", "since", "status"), said) | {"lacking": [said]}
@@ -281,3 +290,13 @@ def test_the_legend_counts_groups(tmp_path: pathlib.Path) -> None:
     text = Reader(page.render(report)).text
     for name in ("host", "vfio", "mixed", "unbound", "ports"):
         assert re.search(rf"{name}\s.*\({owners.count(name)}\)", text)
+
+
+def test_every_device_for_guests_stands_there_with_its_drivers_and_why() -> None:
+    reader = read(vfio=report_samples.VFIO)
+    devices = [item["address"] for item in report_samples.VFIO["devices"]]
+    assert reader.values("data-device") == devices
+    assert "it has no reset" in reader.text and "opened was lifted: nvtop (4711)" in reader.text
+    assert "Waits for a reboot: 0000:86:00.0 (nvidia is known to hang" in reader.text
+    assert "Waits for a reboot" not in read(vfio={**report_samples.VFIO, "reason": ""}).text
+    assert "passthrough" not in read().values("id")

@@ -48,3 +48,9 @@ def test_unknown_changes_are_null_and_no_changes_are_a_list() -> None:
     assert (unknown["changes_recorded"], unknown["journal"]) == (False, None)
     none = standard.loads(json.render(report_samples.build(journal={"counts": {}, "changes": []})))
     assert (none["changes_recorded"], none["journal"]["changes"]) == (True, [])
+
+
+def test_it_has_the_devices_for_guests_as_they_were_given() -> None:
+    data = standard.loads(json.render(report_samples.build(vfio=report_samples.VFIO)))
+    assert data["vfio"] == report_samples.VFIO
+    assert standard.loads(json.render(report_samples.build()))["vfio"] == {}

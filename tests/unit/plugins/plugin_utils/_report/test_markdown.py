@@ -25,7 +25,7 @@ def test_every_finding_stands_there_once(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_order_is_that_of_the_page() -> None:
-    text = markdown.render(report_samples.build(boot=report_samples.BOOT))
+    text = markdown.render(report_samples.build(boot=report_samples.BOOT, vfio=report_samples.VFIO))
     heads = re.findall(r"^#{1,2} (.*)$", text, re.MULTILINE)
     assert heads[0] == "Readiness of lab1"
     assert [
@@ -33,6 +33,7 @@ def test_the_order_is_that_of_the_page() -> None:
         for name in (
             "What needs attention",
             "Boot",
+            "Passthrough",
             "The machine",
             "What this run changed",
             "Declared for this host",
@@ -43,7 +44,11 @@ def test_the_order_is_that_of_the_page() -> None:
 
 def test_tables_stay_tables() -> None:
     """A cell with a bar, a line break or markup in it must not become another cell."""
-    text = markdown.render(report_samples.build(boot=report_samples.BOOT, reboots=report_samples.REBOOTS))
+    text = markdown.render(
+        report_samples.build(
+            boot=report_samples.BOOT, reboots=report_samples.REBOOTS, vfio=report_samples.VFIO
+        )
+    )
     for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1
@@ -71,7 +76,13 @@ def booting(said: str) -> dict[str, t.Any]:
         "initramfs": [image],
     }
     fields = ("name", "reason", "requested_by", "since", "status")
-    return {"boot": state, "reboots": [{**dict.fromkeys(fields, said), "lacking": [said]}]}
+    device = {
+        **report_samples.guest_device(said),
+        **dict.fromkeys(("why", "driver_after", "iommu_group"), said),
+    }
+    device |= {"warnings": [said], "obstacles": [{"kind": said, "what": said}]}
+    reboots = [{**dict.fromkeys(fields, said), "lacking": [said]}]
+    return {"boot": state, "reboots": reboots, "vfio": {"devices": [device], "reason": said}}
 
 
 @given(st.text(alphabet="<>|`\\&#*_[]()\n\r x-", min_size=1, max_size=20))
@@ -132,3 +143,17 @@ def test_nothing_to_tell_is_told() -> None:
     )
     assert "Not checked" in text
     assert text.rstrip().endswith("Nothing.")
+
+
+def test_devices_for_guests_are_rows_with_what_they_wait_for() -> None:
+    text = markdown.render(report_samples.build(vfio=report_samples.VFIO))
+    section = text.partition("## Passthrough\n\n")[2].partition("\n## ")[0]
+    assert "| `3b:00.0` | 10de:2330 | 15 | vfio-pci | vfio-pci | ✓ kept for guests | chosen |" in section
+    assert (
+        "| `3a:00.0` | 10de:2330 | 15 | its own | pcieport | – stays with the host | a bridge stays"
+        in section
+    )
+    assert section.rstrip().endswith("(nvidia is known to hang when it has to let go)")
+    assert "## Passthrough" not in markdown.render(report_samples.build())
+    calm = markdown.render(report_samples.build(vfio={**report_samples.VFIO, "reason": ""}))
+    assert "Waits for a reboot" not in calm

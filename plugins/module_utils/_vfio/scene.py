@@ -1,0 +1,82 @@
+# Copyright (c) 2026, hearth.gpu_host maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the collection: may change in any release.
+"""What decisions are made from, and what a decision is. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import model
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.rules import Bound
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.selection import identity
+
+BIND, RETURN, FORGET, STAY = "bind", "return", "forget", "stay"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What decisions are made from.
+
+    ``record`` is without the bindings that ended with an earlier boot. ``drivers`` has the best driver of each device
+    where that had to be looked up. Of ``hung`` devices little is known, as little can be read without hanging, too.
+    """
+
+    snapshot: pci.PciSnapshot
+    record: model.Record
+    rules: t.Mapping[str, Bound]
+    boot_id: str
+    uuids: t.Mapping[str, str]
+    drivers: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    hung: frozenset[str] = frozenset()
+
+    def stranger(self, address: str) -> bool:
+        """Tell whether another device is where the record has one."""
+        entry, device = self.record.get(address), self.snapshot.devices.get(address)
+        return bool(entry and device and identity(device) != entry.identity)
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What becomes of one device: the verb, its line of the record before and after, and when.
+
+    ``live`` says that it changes its driver in this task, ``waits`` why it does so at the next boot only.
+    """
+
+    verb: str
+    member: model.Member
+    device: pci.PciDevice | None = None
+    entry: model.Entry | None = None
+    after: model.Entry | None = None
+    live: bool = False
+    waits: str = ""
+    fresh: bool = False
+
+    @property
+    def address(self) -> str:
+        """Return the address."""
+        return self.member.address
+
+    @property
+    def before(self) -> str:
+        """Return the driver that the device has now, empty for none."""
+        return (self.device.driver if self.device else None) or ""
+
+    @property
+    def override(self) -> str:
+        """Return its ``driver_override`` now, empty for none."""
+        return (self.device.driver_override if self.device else None) or ""
+
+    @property
+    def moves(self) -> bool:
+        """Tell whether a device that is bound gets another driver now, and not only its override back."""
+        return self.live and self.before != self.member.driver
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether this task changes anything about it: its driver, or what every boot does."""
+        return self.live or self.fresh
