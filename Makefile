@@ -97,7 +97,7 @@ matrix: setup-test ## unit tests with ansible-core 2.21 on Python 3.13, in a Deb
 
 .PHONY: faults
 faults: setup ## kill module and machine at every effect of the roles boot and vfio, on the running lab; writes docs/results/faults.md
-	@tools/record faults tools/faults $(ARGS)
+	@tools/record $(or $(PAGE),faults) tools/faults $(ARGS)
 
 .PHONY: bench
 bench: setup ## compare with what one would take instead, on the running lab; writes docs/results/bench.md

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, hearth.gpu_host maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Python on a host under test dies at a chosen effect: the collection itself knows nothing of it.
+"""Python on a host under test dies at one effect after the other: the collection itself knows nothing of it.
 
 Python imports this file at its start when its folder is on PYTHONPATH. It waits for the effect gate to
-be imported, counts the effects of all modules in a file, and ends the process (`kill`) or the machine
-(`reset`, as a power cut does) after, or in the midst of, the one that is asked for. Or it lets that effect
-`fail` after it was done, which is the worst moment for who wants to take it back.
+be imported, and ends the process (`kill`) or the machine (`reset`, as a power cut does) after, or in the
+midst of, the first effect that it has not ended in before. Or it lets that effect `fail` after it was done,
+which is the worst moment for who wants to take it back.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def setting(name: str, default: str = "") -> str:
         return default
 
 
-def note(name: str, text: str) -> None:
+def note(name: str, text: str, how: int) -> None:
     """Leave a note beside this file that survives the machine."""
-    descriptor = os.open(os.path.join(FOLDER, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    descriptor = os.open(os.path.join(FOLDER, name), os.O_WRONLY | os.O_CREAT | how, 0o644)
     os.write(descriptor, text.encode())
     os.fsync(descriptor)
     os.close(descriptor)
@@ -53,15 +53,19 @@ def die() -> None:
 
 
 def trap(module: types.ModuleType) -> None:
-    """Let the gate die at the effect that is asked for."""
+    """Let the gate die at the first effect that it has not died at before."""
     original: t.Callable[..., None] = module.Gate._perform
+    sprung = False
 
     def perform(gate: t.Any, action: t.Any) -> None:
-        number = int(setting("count", "0")) + 1
-        note("count", str(number))
-        chosen = number == int(setting("at", "0"))
+        nonlocal sprung
+        words = f"{setting('when')} {action.describe()}"
+        # What a failure takes back is no new effect.
+        chosen = not sprung and words not in setting("died.log").splitlines()
         if chosen:
-            note("died", f"{setting('when')} {action.describe()}")
+            sprung = True
+            note("died.log", words + "\n", os.O_APPEND)
+            note("died", words + "\n", os.O_TRUNC)
         if chosen and setting("when") == "in":
             threading.Timer(0.7, die).start()
         original(gate, action)
