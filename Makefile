@@ -100,7 +100,7 @@ faults: setup ## kill module and machine at every effect of the roles boot and v
 	@tools/record $(or $(PAGE),faults) tools/faults $(ARGS)
 
 .PHONY: bench
-bench: setup ## compare with what one would take instead, on the running lab; writes docs/results/bench.md
+bench: setup ## compare with what one would take instead, on the running lab and on built trees; writes docs/results/bench*.md
 	@tools/timed bench tools/bench $(ARGS)
 
 ##@ The lab

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, hearth.gpu_host maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure on the running lab; write docs/results/bench.md and bench.json. Status 2 when no lab is running."""
+"""Measure on the running lab, then on built trees; write docs/results/bench.md and bench-trees.md, each with its data.
+
+Status 2 when no lab is running.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,16 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import typing as t
 
 import bench_cases as cases
 import bench_report as report
+import bench_tree as tree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NO_LAB, FAILED = 2, 1
+TURNS = 2  # of one run on a built tree, beside the first
 UNREACHABLE = 4  # ansible-playbook's status
 _ROUND_TRIP = re.compile(r"^<\S+> SSH: EXEC ", re.MULTILINE)
 
@@ -51,16 +57,20 @@ def document_of(text: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", found)
 
 
-def play(playbook: str, host: str, *arguments: str) -> str:
+def play(playbook: str, host: str, *arguments: str, inside: t.Sequence[str] = ()) -> str:
     """Run a playbook on one host and return what it printed."""
     environment = {
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        # ansible.cfg has it for SSH alone.
+        "ANSIBLE_PIPELINING": "1",
     }
+    # Where tasks run on this machine, it makes Python read a module byte by byte. No host has it.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        ["ansible-playbook", playbook, "--limit", host, *arguments],
+        [*inside, "ansible-playbook", playbook, "--limit", host, *arguments],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -68,7 +78,7 @@ def play(playbook: str, host: str, *arguments: str) -> str:
     if done.returncode == UNREACHABLE:
         raise BenchError(f"{host} does not answer. Start the lab with: make lab", NO_LAB)
     if done.returncode:
-        failed = [s for s in cases.samples(document_of(done.stdout), host) if s.failure]
+        failed = [s for s in cases.samples(document_of(done.stdout or done.stderr), host) if s.failure]
         told = "\n".join(dict.fromkeys(f"  {s.task}: {s.failure}" for s in failed)) or done.stderr
         raise BenchError(f"{playbook} failed on {host}:\n{told}")
     return done.stdout
@@ -123,6 +133,33 @@ def measure(host: str, repeats: int) -> report.HostResult:
     )
 
 
+def measure_tree(count: int, repeats: int) -> dict[str, cases.Timing]:
+    """Measure on a built tree; each repeat is a run of its own, as the first task of a run is another one."""
+    say(f"built tree of {count} functions")
+    taken: dict[str, list[cases.Sample]] = {}
+    with tempfile.TemporaryDirectory(prefix="hearth-bench-") as folder:
+        root = pathlib.Path(folder)
+        tree.build(root, tree.functions(count))
+        extra = json.dumps({"bench_devices": tree.SELECTORS, "bench_turns": TURNS + 1})
+        for _turn in range(repeats):
+            text = play(
+                "tests/bench/trees.yml",
+                "localhost",
+                "--inventory=localhost,",
+                f"--extra-vars={extra}",
+                inside=tree.inside(root),
+            )
+            found = cases.samples(document_of(text), "localhost")
+            for name, several in {**cases.by_task(found), **cases.firsts(found)}.items():
+                taken.setdefault(name, []).extend(several)
+    for sample in taken.get("vfio_bind", ()):
+        drivers = [device["driver"] for device in sample.result.get("devices", ())]
+        if not sample.failure and drivers != [tree.VFIO] * tree.GIVEN:
+            raise BenchError(f"vfio_bind found {drivers} and not {tree.GIVEN} devices at {tree.VFIO}")
+    subjects = [subject for case in cases.tree_cases(count) for subject in (case.ours, *case.others)]
+    return {subject.name: cases.timing(subject, taken) for subject in subjects}
+
+
 def about(repeats: int) -> dict[str, t.Any]:
     """Say when, of what and on what."""
     model = re.search(
@@ -157,25 +194,45 @@ def main(argv: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("hosts", nargs="*", help="hosts of the lab; all that are up when none is named")
     parser.add_argument("--repeats", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--trees", action="store_true", help="only on built trees, which needs no lab")
     parser.add_argument(
         "--output", type=pathlib.Path, default=ROOT / "docs/results", help="folder to write to"
     )
     options = parser.parse_args(argv)
     try:
-        state = os.environ.get("HEARTH_LAB_STATE") or ROOT / ".lab"
-        up = lab_hosts(pathlib.Path(state) / "ssh_config")
-        facts = about(options.repeats)
-        results = [measure(host, options.repeats) for host in options.hosts or up]
+        if not options.trees:
+            bench_lab(options)
+        bench_trees(options)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.status
-    page = report.as_markdown(facts, results)
-    print(page)
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "bench.md").write_text(page, encoding="utf-8")
-    data = json.dumps(report.as_data(facts, results), indent=2, ensure_ascii=False)
-    (options.output / "bench.json").write_text(data + "\n", encoding="utf-8")
     return 0
+
+
+def bench_lab(options: argparse.Namespace) -> None:
+    """Measure on the lab's hosts."""
+    state = os.environ.get("HEARTH_LAB_STATE") or ROOT / ".lab"
+    up = lab_hosts(pathlib.Path(state) / "ssh_config")
+    facts = about(options.repeats)
+    results = [measure(host, options.repeats) for host in options.hosts or up]
+    write(options.output / "bench", report.as_markdown(facts, results), report.as_data(facts, results))
+
+
+def bench_trees(options: argparse.Namespace) -> None:
+    """Measure on built trees."""
+    facts = about(options.repeats)
+    trees = {count: measure_tree(count, options.repeats) for count in cases.TREES}
+    page = report.trees_as_markdown(facts, trees)
+    write(options.output / "bench-trees", page, report.trees_as_data(facts, trees))
+
+
+def write(place: pathlib.Path, page: str, data: t.Mapping[str, t.Any]) -> None:
+    """Print a page, and write it and its data."""
+    print(page)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.with_suffix(".md").write_text(page, encoding="utf-8")
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    place.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

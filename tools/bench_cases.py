@@ -67,6 +67,22 @@ CASES = (
     Case("The same without the proof", Subject(SITE_BUT_PROOF), (Subject(PINGS_BUT_PROOF),), target=1.5),
 )
 
+FIRST = ", first of a run"
+# How many times the time of a ping it may take to find all devices for guests in place, by the functions of the host.
+TREES = {64: 1.3, 512: 2.0}
+
+
+def tree_cases(count: int) -> tuple[Case, ...]:
+    """Return what is compared on a built tree of ``count`` functions."""
+    bind, ping = Subject("vfio_bind"), Subject("ping")
+    asked = (Subject("driverctl list-overrides"), Subject("lspci -nnk"))
+    first = Subject(f"{bind.name}{FIRST}"), (Subject(f"{ping.name}{FIRST}"),)
+    return (
+        Case("Devices for guests, nothing to change", bind, (ping,), target=TREES.get(count)),
+        Case("Beside only asking, with a task that runs a command", bind, asked),
+        Case("While Ansible packs the module, once in a run", *first),
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -111,6 +127,15 @@ def by_task(taken: t.Iterable[Sample]) -> dict[str, list[Sample]]:
         if sample.task.startswith(PREFIX):
             found.setdefault(sample.task[len(PREFIX) :], []).append(sample)
     return {name: several[1:] for name, several in found.items()}
+
+
+def firsts(taken: t.Iterable[Sample]) -> dict[str, list[Sample]]:
+    """Return the first of each measured task of a run, in which Ansible packs what later ones find packed."""
+    found: dict[str, list[Sample]] = {}
+    for sample in taken:
+        if sample.task.startswith(PREFIX):
+            found.setdefault(f"{sample.task[len(PREFIX) :]}{FIRST}", [sample])
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from bench_cases import CASES, Answer, Case, Timing, answered, disagreements, ratio
+from bench_cases import CASES, Answer, Case, Timing, answered, disagreements, ratio, tree_cases
 
 ROUND_TRIPS = 80
 
@@ -25,9 +25,24 @@ class HostResult:
     theirs: t.Sequence[Answer]
 
 
+Trees = t.Mapping[int, t.Mapping[str, Timing]]
+"""What was measured on built trees, by how many functions they have."""
+
+
 def as_data(about: t.Mapping[str, t.Any], results: t.Sequence[HostResult]) -> dict[str, t.Any]:
     """Return everything, every repeat included."""
     return {**about, "hosts": {result.host: _host_data(result) for result in results}}
+
+
+def trees_as_data(about: t.Mapping[str, t.Any], trees: Trees) -> dict[str, t.Any]:
+    """Return everything, every repeat included."""
+    return {
+        **about,
+        "trees": {
+            str(count): [_case_data(case, timings) for case in tree_cases(count)]
+            for count, timings in trees.items()
+        },
+    }
 
 
 def _host_data(result: HostResult) -> dict[str, t.Any]:
@@ -72,6 +87,39 @@ def _words(answer: Answer) -> str:
     return f"{answer.verdict}: {answer.why}" if answer.why else answer.verdict
 
 
+def trees_as_markdown(about: t.Mapping[str, t.Any], trees: Trees) -> str:
+    """Write the page of the built trees."""
+    head = [
+        "# What it costs on large hosts",
+        "",
+        "Written by `make bench`, in one run. The host is this machine with another `/sys`: files, and no kernel "
+        "behind them. Ansible runs on it, without SSH and with pipelining: nowhere is a ping shorter. Durations are "
+        "those of tasks, without Ansible's own start; the contestants take turns.",
+        "",
+        *_stamp(about, "Machine"),
+    ]
+    pages = [
+        ["", f"## {count} PCI functions", "", *_table(tree_cases(count), timings)]
+        for count, timings in trees.items()
+    ]
+    return "\n".join([*head, *(line for lines in pages for line in lines)]) + "\n"
+
+
+def _stamp(about: t.Mapping[str, t.Any], what: str) -> list[str]:
+    return [
+        f"{about['date']}, commit {about['commit']}, ansible-core {about['ansible']}.",
+        f"{what}: {about['machine']}.",
+    ]
+
+
+def _table(cases: t.Iterable[Case], timings: t.Mapping[str, Timing]) -> list[str]:
+    return [
+        "| case | what | repeats | median s | least–most s | ours takes |",
+        "|---|---|--:|--:|--:|--:|",
+        *(row for case in cases for row in _case_rows(case, timings)),
+    ]
+
+
 def as_markdown(about: t.Mapping[str, t.Any], results: t.Sequence[HostResult]) -> str:
     """Write the page. Ours is in bold; the last column is our time as a multiple of the other's."""
     head = [
@@ -80,8 +128,7 @@ def as_markdown(about: t.Mapping[str, t.Any], results: t.Sequence[HostResult]) -
         "Written by `make bench`, in one run. Durations are those of tasks, without Ansible's own start; "
         "the contestants take turns.",
         "",
-        f"{about['date']}, commit {about['commit']}, ansible-core {about['ansible']}.",
-        f"Controller and lab: {about['machine']}.",
+        *_stamp(about, "Controller and lab"),
     ]
     return "\n".join([*head, *(line for result in results for line in _host_page(result))]) + "\n"
 
@@ -92,9 +139,7 @@ def _host_page(result: HostResult) -> list[str]:
         "",
         f"## {result.host} ({result.runs_on})",
         "",
-        "| case | what | repeats | median s | least–most s | ours takes |",
-        "|---|---|--:|--:|--:|--:|",
-        *(row for case in CASES for row in _case_rows(case, result.timings)),
+        *_table(CASES, result.timings),
         "",
         f"`site.yml` with nothing to change needs {result.round_trips} round trips to the host "
         f"(at most {ROUND_TRIPS}: {verdict}).",

@@ -17,7 +17,11 @@ import time
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Runner, run_command
-from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import Writer, write_attribute
+from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import (
+    Writer,
+    unanswered,
+    write_attribute,
+)
 
 # ESRCH is what the folder of a process says that has ended since it was listed.
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO, errno.ESRCH)
@@ -119,6 +123,11 @@ class Host:
     def exists(self, path: str) -> bool:
         """Tell whether ``path`` is there, dangling links included."""
         return os.path.lexists(self.path(path))
+
+    def unanswered(self, paths: t.Sequence[str], patience_s: float) -> tuple[str, ...]:
+        """Return those of ``paths`` that cannot be read, as they are, within ``patience_s`` each."""
+        places = {self.path(path): path for path in paths}
+        return tuple(places[place] for place in unanswered(tuple(places), patience_s))
 
     def device_number(self, path: str) -> str:
         """Return what a device node or a link to one leads to, such as ``c195:0`` or ``b8:1``; empty for no device.

@@ -13,7 +13,8 @@ version_added: 0.1.0
 author: hearth.gpu_host maintainers (@hearth)
 description:
   - Sets how many virtual functions (VFs) a device with SR-IOV has, whether drivers of the host take them, and for
-    network devices the address, VLAN, rates and rights of each VF. One task is about one device.
+    network devices the address, VLAN, rates and rights of each VF. One task is about one device, or
+    with O(keep) about all that are given back.
   - The kernel goes from one number of VFs to another only by taking all of them away first. That is refused as long as
     any VF is in use by a guest, a process, a mounted file system or a network, or is kept for guests by
     M(hearth.gpu_host.vfio_bind). The message names each of them. A device that has the wanted number already is left
@@ -26,9 +27,10 @@ description:
 extends_documentation_fragment: [hearth.gpu_host._attributes]
 options:
   address:
-    description: The physical function, such as V(0000:3b:00.0). The domain may be left out.
+    description:
+      - The physical function, such as V(0000:3b:00.0). The domain may be left out.
+      - Needed, unless O(keep) tells which devices the task is about.
     type: str
-    required: true
   expect:
     description:
       - The ids that the device must have, V(vendor:device) or all four as in V(8086:1572:8086:0001). Addresses move
@@ -87,10 +89,18 @@ options:
   state:
     description:
       - With V(absent), what was set of the device before is set again, and the device goes out of both files.
-        Only O(address) matters then, and O(allow) where VFs would be taken away.
+        Only O(address) or O(keep) matters then, and O(allow) where VFs would be taken away.
     type: str
     choices: [present, absent]
     default: present
+  keep:
+    description:
+      - In place of O(address), with O(state=absent), gives back every device that is in either file and not in this
+        list, whoever asked for its VFs. An empty list gives all of them back. Devices that are in neither file are
+        never touched.
+      - All of them are refused, or none. In RV(given_back) stands which they are.
+    type: list
+    elements: str
   allow:
     description:
       - Refusals to lift, by the names that stand in the message. V(bound) is for VFs that M(hearth.gpu_host.vfio_bind)
@@ -120,7 +130,7 @@ options:
       - Seconds that the kernel may take for one step. Drivers look after VFs one by one, so that many take minutes.
         After that the device is marked in C(/run/hearth/vfio-hung) and left alone until a reboot.
     type: int
-    default: 120
+    default: 300
 seealso:
   - module: hearth.gpu_host.vfio_bind
 """
@@ -140,6 +150,11 @@ EXAMPLES = r"""
   hearth.gpu_host.sriov_vfs:
     address: '0000:3b:00.0'
     state: absent
+
+- name: Give back all devices but those that are still listed
+  hearth.gpu_host.sriov_vfs:
+    keep: "{{ my_functions | map(attribute='address') | list }}"
+    state: absent
 """
 
 RETURN = r"""
@@ -155,7 +170,7 @@ actions:
     - 'set VF 0 of ens1f0: mac 52:54:00:3b:00:00, vlan 100, qos 0'
     - write /etc/udev/rules.d/11-hearth-sriov.rules (0644)
 physical:
-  description: The device. Null with O(running=false) where nobody had to look at it, or when it is gone.
+  description: The device. Null with O(running=false) where nobody had to look at it, when it is gone, or with O(keep).
   returned: success
   type: dict
   sample:
@@ -186,6 +201,12 @@ vfs:
       spoofchk: true
       trust: false
       link_state: auto
+given_back:
+  description: With O(keep), the devices of ours that are not kept. With O(running=false) it tells them as well.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 runtime_changed:
   description: Whether something of the running device was changed.
   returned: success
@@ -236,18 +257,22 @@ def main() -> None:
     run_capability(
         SriovVfs,
         {
-            "address": {"type": "str", "required": True},
+            "address": STR,
             "expect": STR,
             "number": INT,
             "autoprobe": BOOL,
             "vfs": {"type": "list", "elements": "dict", "options": VF},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "keep": {"type": "list", "elements": "str"},
             "allow": {"type": "list", "elements": "str", "choices": list(LIFTABLE), "default": []},
             "persistent": {"type": "bool", "default": True},
             "running": {"type": "bool", "default": True},
             "contents": {"type": "dict", "default": {}},
-            "deadline": {"type": "int", "default": 120},
+            "deadline": {"type": "int", "default": 300},
         },
+        required_one_of=[("address", "keep")],
+        mutually_exclusive=[("address", "keep")],
+        required_if=[("state", "present", ["address"])],
     )
 
 

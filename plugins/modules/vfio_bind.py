@@ -177,7 +177,10 @@ options:
     type: bool
     default: false
   deadline:
-    description: Seconds that the kernel has for one write, such as taking a device from its driver.
+    description:
+      - Seconds that the kernel has for one write, such as taking a device from its driver.
+      - A driver that takes a device has 180 seconds even so, because it may start firmware or reset the device first,
+        and a larger O(deadline) where it is more.
     type: int
     default: 30
 seealso:
@@ -289,6 +292,11 @@ devices:
     persistent:
       description: Whether every boot binds it.
       type: bool
+    driver_at_boot:
+      description:
+        - The driver that every boot gives it, empty when none is given. It is known while RV(devices[].driver_after)
+          still is another one, so that it can be put into the initramfs in time.
+      type: str
     waits_for_reboot:
       description: Whether its driver only changes at the next boot.
       type: bool
@@ -334,6 +342,7 @@ devices:
       driver_after: vfio-pci
       driver_override: vfio-pci
       persistent: true
+      driver_at_boot: vfio-pci
       waits_for_reboot: false
       reset_methods: [flr, bus]
       numa_node: 1

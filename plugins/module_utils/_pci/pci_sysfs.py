@@ -19,6 +19,7 @@ import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.unreadable import unreadable
 
 _DEVICES = "/sys/bus/pci/devices"
 _SLOTS = "/sys/bus/pci/slots"
@@ -39,7 +40,11 @@ def read_pci(host: Host) -> pci.PciSnapshot:
     folders = [_Folder(host, name) for name in names]
     reset_known = any({"reset_method", "reset"} & folder.names for folder in folders)
     slots = _slots(host)
-    devices = {folder.address: _device(folder, slots, reset_known) for folder in folders}
+    silent = unreadable(host, names)
+    devices = {
+        one.address: _known(one, slots) if one.address in silent else _device(one, slots, reset_known)
+        for one in folders
+    }
     return pci.PciSnapshot(devices, _groups(host, devices), present=host.exists(_DEVICES))
 
 

@@ -73,14 +73,16 @@ def refuse_missing(address: str, function: Function | None) -> None:
         )
 
 
-def refuse_hung(function: Function | None) -> None:
-    """Refuse to touch a device in which an earlier write is still stuck.
+def refuse_hung(function: Function | None, going: t.Sequence[str] = ()) -> None:
+    """Refuse to touch a device that hangs, or to take VFs away of which one does: that would wait for its lock.
 
-    :raises Refusal: there is one.
+    :raises Refusal: naming each that hangs.
     """
-    if function and function.hung:
+    named = (function.device.address, *going) if function else ()
+    found = [f"{one} hangs: {function.hung[one]}" for one in named if function and one in function.hung]
+    if found:
         raise Refusal(
-            f"A write to {function.device.address} has never come back: {function.hung}.",
+            f"{'; '.join(found)}.",
             "reboot the host; do not reset, remove or rescan the device",
         )
 
@@ -99,7 +101,7 @@ def _check_number(function: Function, number: int, total: int) -> None:
             f"{device.address} has no driver, and only its driver can make VFs.",
             "load the driver of the vendor for the physical function",
         )
-    windows = [bar.index for bar in device.bars or () if bar.index >= _FIRST_VF_WINDOW and bar.unmapped]
+    windows = [each.index for each in device.bars or () if each.index >= _FIRST_VF_WINDOW and each.unmapped]
     if windows:
         raise Refusal(
             f"The firmware left no room for the memory windows of the VFs of {device.address} (not enough MMIO "

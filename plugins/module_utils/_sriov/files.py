@@ -29,6 +29,8 @@ _RULES_HEAD = (
 _RECORD_HEAD = "# What devices were set to before hearth.gpu_host.sriov_vfs changed them. Do not edit.\n"
 _IP = "PATH=/usr/sbin:/usr/bin:/sbin:/bin; for i in /sys%p/net/*; do ip link set dev $${i##*/} "
 _NAMES = {"link_state": "state"}
+# What an initramfs with systemd has in place of os-release: dracut's copies the rules of the host into such a one.
+_INITRAMFS = "/etc/initrd-release"
 
 
 def parse_rules(text: str) -> dict[str, model.Entry]:
@@ -104,11 +106,13 @@ def _block(entry: model.Entry) -> str:
     At a cold start udev tells of the device as added while its driver has it already, or, when the driver comes
     later, as bound. VFs are made only where there are none, so that an event that is told again later takes no VF
     away from who uses it. The number has lines of its own, because VFs that this rule has just made are to be set,
-    and no others.
+    and no others. An initramfs that was given this file, too, makes none: it has no ``ip``, and outside of it they
+    would be there already.
     """
     names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
     ids = str(entry.identity).split(":")
     guard = "".join(f', ATTR{{{name}}}=="0x{value}"' for name, value in zip(names, ids))
+    guard += f', TEST!="{_INITRAMFS}"'
     who = f'SUBSYSTEM=="pci", KERNEL=="{entry.address}"'
     start = f'ACTION=="add|bind", {who}{guard}'
     lines = [f"{_MARK}{_line(entry)}"]

@@ -94,6 +94,14 @@ def parse_wish(params: t.Mapping[str, t.Any]) -> Wish:
     )
 
 
+def parse_keep(params: t.Mapping[str, t.Any]) -> frozenset[str]:
+    """Return the devices that stay as they are when all others are given back.
+
+    :raises ParseError: one is no address.
+    """
+    return frozenset(pci.normalise(address) for address in params.get("keep") or ())
+
+
 def vfs_of(settings: Settings) -> dict[int, dict[str, str]]:
     """Return what is set of each VF, by its index."""
     found: dict[int, dict[str, str]] = {}

@@ -16,27 +16,29 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Com
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.pci_sysfs import complete, read_pci_ids
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.unreadable import unreadable
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov import model
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import DEVICES, hung_marks
 
 # Ports of a switch inside the device stand for its VFs and hang below the same PCI function.
 _REPRESENTOR = re.compile(r"(c\d+)?pf\d+(vf|sf)\d+", re.ASCII)
 _NO_MAC = "00:00:00:00:00:00"
+_SILENT = "what the kernel shows of it cannot be read, as somebody else is at it and does not come back"
 
 
 @dataclasses.dataclass(frozen=True)
 class RawFunction:
     """What was read. ``link`` is the answer of ``ip``, or ``None`` with the reason in ``why``.
 
-    ``hung`` is not empty for a device that an earlier write has never come back from: nothing else is read then,
-    because that would wait as well.
+    ``hung`` tells of the device and its VFs which hang, and why: an earlier write to it has never come back, or it does
+    not answer. Nothing else is read of them, because that would wait as well.
     """
 
     snapshot: pci.PciSnapshot
     netdevs: tuple[str, ...] = ()
     link: str | None = None
     why: str = ""
-    hung: str = ""
+    hung: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Function:
     settings: model.Settings
     netdev: str = ""
     why: str = ""
-    hung: str = ""
+    hung: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -63,11 +65,11 @@ class Function:
 def read_function(host: Host, address: str) -> RawFunction:
     """Read the device at ``address``, its VFs, and what is set of them."""
     snapshot = read_pci_ids(host)
-    hung = hung_marks(host).get(address, "")
-    if hung:
-        return RawFunction(snapshot, hung=hung)
     vfs = [device.address for device in snapshot.devices.values() if device.physfn == address]
-    snapshot = complete(host, snapshot, (address, *vfs))
+    hung = _hung(host, [one for one in (address, *vfs) if one in snapshot.devices])
+    if address in hung:
+        return RawFunction(snapshot, hung=hung)
+    snapshot = complete(host, snapshot, (address, *vfs), untouched=hung)
     folder = f"{DEVICES}/{address}/net"
     netdevs = tuple(
         name
@@ -76,12 +78,21 @@ def read_function(host: Host, address: str) -> RawFunction:
     )
     if len(netdevs) != 1:
         which = f"several ({', '.join(netdevs)})" if netdevs else "none"
-        return RawFunction(snapshot, netdevs, why=f"it must have one network interface and has {which}")
+        return RawFunction(
+            snapshot, netdevs, why=f"it must have one network interface and has {which}", hung=hung
+        )
     try:
         done = host.run(("ip", "-json", "link", "show", "dev", netdevs[0]))
     except CommandError as error:
-        return RawFunction(snapshot, netdevs, why=error.message)
-    return RawFunction(snapshot, netdevs, done.out)
+        return RawFunction(snapshot, netdevs, why=error.message, hung=hung)
+    return RawFunction(snapshot, netdevs, done.out, hung=hung)
+
+
+def _hung(host: Host, addresses: t.Sequence[str]) -> dict[str, str]:
+    """Return those of ``addresses`` that are marked, and those that do not answer though they are not."""
+    marks = hung_marks(host)
+    silent = unreadable(host, (one for one in addresses if one not in marks))
+    return {one: marks.get(one, _SILENT) for one in addresses if one in marks or one in silent}
 
 
 def parse_function(raw: RawFunction, address: str) -> Function | None:

@@ -20,7 +20,6 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import (
     facts,
     model,
     record,
-    request,
     rules,
     survey,
 )
@@ -33,6 +32,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.plan import 
     wanted_record,
     wanted_rules,
     wanted_seats,
+    wanted_text,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import BIND, Decision, Scene
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.task import (
@@ -59,6 +59,7 @@ class Raw:
     builtin: frozenset[str] = frozenset()
     evidence: Evidence = Evidence()
     cdevs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    rivals: t.Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     desk: RawDesk | None = None
 
 
@@ -96,10 +97,9 @@ class VfioBind(Capability[Raw, State]):
         except Untouchable as error:
             self._ask_for_boot(gate, error)
             raise
-        if gate.performed:
-            for device in result["devices"]:
-                bound = device["vfio_group_dev"]
-                device["vfio_cdev"] = survey.read_cdev(self.host, device["address"]) if bound else ""
+        for device in result["devices"]:
+            if device["vfio_group_dev"]:
+                _name_nodes(self.host, device, gate.performed)
         return result
 
     def read(self) -> Raw:
@@ -122,6 +122,7 @@ class VfioBind(Capability[Raw, State]):
             cdevs={
                 d.address: survey.read_cdev(self.host, d.address) for d in decisions if "vfio" in d.before
             },
+            rivals=_read_rivals(self.host, scene, decisions) if task.manages else {},
             desk=self._read_desk(decisions) if task.manages else None,
         )
 
@@ -131,6 +132,7 @@ class VfioBind(Capability[Raw, State]):
         self._booked = self._booked or asked or any(decision.waits for decision in decisions)
         if not self._booked:
             return None
+        from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import request
 
         return request.read_desk(self.host, decisions)
 
@@ -183,12 +185,13 @@ class VfioBind(Capability[Raw, State]):
 
     def _facts(self, current: State, after: State, lifted: tuple[model.Obstacle, ...]) -> dict[str, t.Any]:
         raw = current.raw
-        telling = facts.Telling(raw.scene, raw.decisions, after.seats, lifted, raw.builtin, raw.cdevs)
+        telling = facts.Telling(
+            raw.scene, raw.decisions, after.seats, lifted, raw.builtin, raw.cdevs, raw.rivals
+        )
         devices = facts.devices(telling)
         stuck = after.desk is not None and after.desk.stuck
         waiting = [f"{d.address} ({d.waits})" for d in raw.decisions if d.waits]
         hung = [f"{d.address} ({HANGS})" for d in raw.decisions if d.address in raw.scene.hung]
-        before = raw.texts.record
         return {
             "devices": devices,
             "groups": facts.groups(devices),
@@ -198,10 +201,10 @@ class VfioBind(Capability[Raw, State]):
             "reason": ", ".join([*waiting, *hung]),
             "requests": after.desk.outcome(current.desk) if after.desk and current.desk else [],
             "files": {
-                record.PATH: before if after.record == current.record else record.render_record(after.record),
+                record.PATH: wanted_text(self._task, raw.scene, raw.texts, after.record),
                 rules.PATH: after.rules,
             },
-            "told": facts.told(raw.scene, raw.decisions, stuck),
+            "told": [*facts.told(raw.scene, raw.decisions, stuck), *facts.told_of_others(telling)],
         }
 
     def show(self, model: State) -> str:
@@ -225,10 +228,32 @@ class VfioBind(Capability[Raw, State]):
 def _read_evidence(host: Host, scene: Scene, addresses: t.Sequence[str]) -> Evidence:
     from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import evidence
 
-    return evidence.read_evidence(host, scene.snapshot, addresses)
+    return evidence.read_evidence(host, scene.snapshot, addresses, scene.hung)
 
 
-def _consoles(raw: Raw) -> tuple[str, ...]:
-    """Return the console drivers that have to let go of displays that are taken now, if that is allowed at all."""
+def _read_rivals(
+    host: Host, scene: Scene, decisions: t.Sequence[Decision]
+) -> t.Mapping[str, tuple[str, ...]]:
+    if not any(decision.changes for decision in decisions):
+        return {}
+    from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import rivals
+
+    return rivals.find_rivals(rivals.read_rivals(host), scene.snapshot, decisions)
+
+
+def _name_nodes(host: Host, device: dict[str, t.Any], performed: bool) -> None:
+    """Complete what is told of a bound device: its nodes are only known when they are there."""
+    if performed:
+        device["vfio_cdev"] = survey.read_cdev(host, device["address"])
+    if device["vfio_cdev"] and not host.exists(device["vfio_group_dev"]):
+        device["vfio_group_dev"] = ""
+        device["warnings"].append(
+            f"this kernel has no nodes for groups: that VFIO made {device['vfio_cdev']} is the proof, and guests need"
+            " IOMMUFD"
+        )
+
+
+def _consoles(raw: Raw) -> dict[str, str]:
+    """Return the console drivers that have to let go of displays that are taken now, each with such a display."""
     live = [d.address for d in raw.decisions if d.verb == BIND and d.moves and d.before]
-    return tuple(dict.fromkeys(name for address in live for name in raw.evidence.consoles.get(address, ())))
+    return {name: address for address in reversed(live) for name in raw.evidence.consoles.get(address, ())}

@@ -151,11 +151,12 @@ def _line(
     """Return the line of the record of a device that is bound: what it was stays what it was."""
     boot_id = "" if task.persistent else scene.boot_id
     if entry is not None:
-        ends = "" if task.persistent else entry.boot_id
+        ends = "" if task.persistent else entry.boot_id and scene.boot_id
         return dataclasses.replace(entry, driver=member.driver, boot_id=ends)
     uuid = next((uuid for uuid, address in scene.uuids.items() if address == member.address), "")
     # Bound by a rule of ours whose record is lost: what it was is not known, and no driver is the safe answer.
-    ours = member.address in scene.rules and not scene.stranger(member.address)
+    rule = scene.rules.get(member.address)
+    ours = rule is not None and rule.identity == identity(device)
     origin = "" if ours and device.driver == member.driver else device.driver or ""
     override = "" if ours else device.driver_override or ""
     return model.Entry(member.address, identity(device), member.driver, origin, override, uuid, boot_id)
@@ -239,5 +240,4 @@ def is_ours(decision: Decision) -> bool:
     if entry is None:
         return False
     bound = decision.before == entry.driver != entry.origin
-    overridden = decision.override == entry.driver != entry.origin_override
-    return bound or overridden or (not decision.before and bool(entry.origin))
+    return bound or decision.overridden or (not decision.before and bool(entry.origin))

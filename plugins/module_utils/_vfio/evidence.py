@@ -24,11 +24,14 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.use import (
 )
 
 
-def read_evidence(host: Host, snapshot: pci.PciSnapshot, addresses: t.Sequence[str]) -> Evidence:
-    """Read what uses ``addresses``, and the situation that they are in."""
-    raw = read_uses(host, snapshot, addresses)
+def read_evidence(
+    host: Host, snapshot: pci.PciSnapshot, addresses: t.Sequence[str], hung: t.Collection[str] = ()
+) -> Evidence:
+    """Read what uses ``addresses``, and the situation that they are in; of ``hung`` ones that they hang is enough."""
+    free = [address for address in addresses if address not in hung]
+    raw = read_uses(host, snapshot, free)
     return Evidence(
-        situation=read_situation(host, snapshot, addresses),
-        uses=parse_uses(raw, addresses),
-        consoles={address: consoles_of(raw, address) for address in addresses},
+        situation=read_situation(host, snapshot, addresses, hung),
+        uses=parse_uses(raw, free),
+        consoles={address: consoles_of(raw, address) for address in free},
     )

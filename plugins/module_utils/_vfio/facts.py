@@ -36,6 +36,7 @@ class Telling:
     lifted: tuple[model.Obstacle, ...] = ()
     builtin: frozenset[str] = frozenset()
     cdevs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    rivals: t.Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 def devices(telling: Telling) -> list[dict[str, t.Any]]:
@@ -67,7 +68,8 @@ def _device(telling: Telling, decision: Decision, device: pci.PciDevice) -> dict
         "driver": decision.before,
         "driver_after": driver,
         "driver_override": override,
-        "persistent": bool(decision.after and not decision.after.boot_id),
+        "persistent": bool(_at_boot(decision)),
+        "driver_at_boot": _at_boot(decision),
         "waits_for_reboot": bool(decision.waits),
         "reset_methods": None if device.reset_methods is None else list(device.reset_methods),
         "numa_node": device.numa_node,
@@ -77,6 +79,11 @@ def _device(telling: Telling, decision: Decision, device: pci.PciDevice) -> dict
         "warnings": list(_warnings(telling, decision, device)),
         "obstacles": [dataclasses.asdict(one) for one in telling.lifted if one.address == address],
     }
+
+
+def _at_boot(decision: Decision) -> str:
+    """Return the driver that the rules give it at every boot, whenever it gets it for the first time."""
+    return decision.after.driver if decision.after and not decision.after.boot_id else ""
 
 
 def groups(told: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -92,6 +99,7 @@ def groups(told: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
 
 
 def _warnings(telling: Telling, decision: Decision, device: pci.PciDevice) -> t.Iterator[str]:
+    yield from telling.rivals.get(decision.address, ())
     if decision.verb == BIND:
         yield from _of_bound(telling, decision, device)
     elif decision.verb == RETURN and decision.entry and decision.before not in ("", *_ends(decision.entry)):
@@ -121,8 +129,19 @@ def _of_bound(telling: Telling, decision: Decision, device: pci.PciDevice) -> t.
         yield f"it was bound to {decision.before} before, by something else; it stays so when it is given back"
     if not decision.member.chosen and decision.entry is None and _knows_group(telling.scene, device):
         yield f"is new among devices that are bound already: {decision.member.why}"
+    if decision.after and not decision.after.boot_id and _is_probed(telling.scene, device):
+        yield (
+            f"{device.physfn} lets drivers of the host have its virtual functions as they come, and at boot one may"
+            " have this before the rule does: set autoprobe to false with hearth.gpu_host.sriov_vfs"
+        )
     if not telling.scene.snapshot.groups:
         yield "no IOMMU is active: its group is known after the boot that has one"
+
+
+def _is_probed(scene: Scene, device: pci.PciDevice) -> bool:
+    """Tell whether the kernel offers a virtual function to drivers before udev hears of it."""
+    physfn = scene.snapshot.devices.get(device.physfn or "")
+    return bool(physfn and physfn.sriov and physfn.sriov.autoprobe)
 
 
 def _knows_group(scene: Scene, device: pci.PciDevice) -> bool:
@@ -136,7 +155,8 @@ def _knows_group(scene: Scene, device: pci.PciDevice) -> bool:
 
 def told(scene: Scene, decisions: t.Iterable[Decision], stuck: bool) -> list[str]:
     """Return what else to know, about devices that are not there in particular."""
-    found = []
+    decisions = tuple(decisions)
+    found = [*_left(scene, decisions)]
     for decision in decisions:
         entry = decision.entry
         if entry is None or decision.verb not in (FORGET, STAY):
@@ -152,3 +172,29 @@ def told(scene: Scene, decisions: t.Iterable[Decision], stuck: bool) -> list[str
             " journalctl --unit hearth-vfio-check, and whether the initramfs has the rules"
         )
     return found
+
+
+def told_of_others(telling: Telling) -> list[str]:
+    """Return what is to be known of devices that this task is not about."""
+    ours = {decision.address for decision in telling.decisions}
+    return [
+        f"{address}: {what}"
+        for address in sorted(set(telling.rivals) - ours)
+        for what in telling.rivals[address]
+    ]
+
+
+def _left(scene: Scene, decisions: t.Iterable[Decision]) -> t.Iterator[str]:
+    """Yield what an earlier boot was the last to have bound, and this one has bound again all the same."""
+    for decision in decisions:
+        entry = decision.entry
+        if (
+            entry
+            and decision.verb != BIND
+            and entry.boot_id not in ("", scene.boot_id)
+            and decision.before == entry.driver
+        ):
+            yield (
+                f"{entry.address} was to have {entry.origin or 'no driver'} again with this boot, and has"
+                f" {entry.driver}: see whether the initramfs still has the rules; state: absent gives it back"
+            )

@@ -17,9 +17,6 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.gates_static
 
 __all__ = ["Situation", "final_obstacles", "refuse", "standing", "static_uses", "use_obstacles"]
 
-# What lets VFIO open the group of a bridge: no driver, the ports' own, and those that hold devices for guests.
-_PORT_DRIVERS = ("pcieport", "pci-stub")
-
 # How to get rid of what is in the way; lifting comes on top.
 _REMEDIES = {
     model.STORAGE: "unmount it and take it out of whatever claims it, or choose another device",
@@ -143,7 +140,7 @@ def _of_bridge(
         yield model.Obstacle(
             device.address, model.BRIDGE, what, "choose the devices below it: parent selects them"
         )
-    elif device.driver and device.driver not in _PORT_DRIVERS and "vfio" not in device.driver:
+    elif device.driver and device.driver not in model.PORT_DRIVERS and "vfio" not in device.driver:
         what = f"its driver {device.driver} keeps VFIO from opening IOMMU group {device.group}"
         remedy = f"blacklist {device.driver}, or put the card behind another port"
         yield model.Obstacle(device.address, model.BRIDGE, what, remedy)

@@ -146,6 +146,7 @@ def _of_returning(
     found = [
         *gates.final_obstacles(scene.snapshot, members, evidence.situation),
         *gates.use_obstacles(members, evidence.uses),
+        *_beside_hung(scene, [member.address for member in members]),
     ]
     return [_told_how(obstacle) for obstacle in found if obstacle.kind in _HINDERS_RETURN]
 

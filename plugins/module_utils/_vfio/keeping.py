@@ -30,6 +30,12 @@ class SetFile(Action):
         return self._effect().describe()
 
     def perform(self, host: Host) -> None:
+        # The lock of the host is not held while a task decides: another one may have written in between.
+        if (host.read(self.path).text or "") not in (self.previous, self.content):
+            raise EffectError(
+                f"{self.path} has changed since this task read it: another one is about the same devices.",
+                remedy="let one play at a time manage them, and run again",
+            )
         self._effect().perform(host)
 
     def undo(self) -> Action:

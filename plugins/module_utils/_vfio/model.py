@@ -12,6 +12,8 @@ import typing as t
 
 VFIO_PCI = "vfio-pci"
 AUTO = "auto"
+PORT_DRIVERS = ("pcieport", "pci-stub")
+"""What lets VFIO have the rest of a group, besides none: the ports' own, and those that hold devices for guests."""
 
 # What cannot work, and so is never lifted.
 NO_IOMMU, NO_GROUP, NO_ISOLATION = "no_iommu", "no_group", "noiommu_group"

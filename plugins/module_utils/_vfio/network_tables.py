@@ -97,12 +97,13 @@ def _address(entry: t.Mapping[str, t.Any]) -> str:
     return str(ipaddress.ip_address(entry["local"]))
 
 
-def parse_addresses6(text: str) -> dict[str, tuple[str, ...]]:
-    """Parse ``/proc/net/if_inet6``, which needs no tool."""
+def parse_addresses6(text: str, *, link_local: bool = False) -> dict[str, tuple[str, ...]]:
+    """Parse ``/proc/net/if_inet6``, which needs no tool: the addresses but the link-local ones, or only these."""
+    wanted = _LINK if link_local else 0
     found: dict[str, tuple[str, ...]] = {}
     for row in map(str.split, text.splitlines()):
         known = len(row) == 6 and _ADDRESS6.fullmatch(row[0])
-        if known and not _hexadecimal(row[3]) & (_LINK | _HOST):
+        if known and _hexadecimal(row[3]) & (_LINK | _HOST) == wanted:
             found[row[5]] = (*found.get(row[5], ()), _ipv6(bytes.fromhex(row[0])))
     return found
 

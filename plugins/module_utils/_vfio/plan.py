@@ -69,6 +69,15 @@ def wanted_record(scene: Scene, decisions: t.Iterable[Decision]) -> dict[str, mo
     return wanted
 
 
+def wanted_text(task: Task, scene: Scene, texts: Texts, wanted: model.Record) -> str:
+    """Return the text of the record as it is when all is done.
+
+    What ended with an earlier boot stays in it until something else changes, or nothing of ours is left.
+    """
+    same = wanted == scene.record and (wanted or not _is_whole(task))
+    return texts.record if same else record.render_record(wanted)
+
+
 def wanted_rules(
     task: Task, scene: Scene, decisions: t.Iterable[Decision], texts: Texts, wanted: model.Record
 ) -> str:
@@ -78,7 +87,7 @@ def wanted_rules(
     """
     if not task.persistent:
         return texts.rules
-    whole = task.exclusive or (task.absent and task.selectors is None)
+    whole = _is_whole(task)
     decided = {decision.address for decision in decisions}
     others = [
         rule
@@ -86,6 +95,11 @@ def wanted_rules(
         if not whole and address not in decided and address not in scene.record
     ]
     return rules.render_rules([*wanted.values(), *others])
+
+
+def _is_whole(task: Task) -> bool:
+    """Tell whether the task is about everything of ours."""
+    return task.exclusive or (task.absent and task.selectors is None)
 
 
 def wanted_seats(decisions: t.Iterable[Decision]) -> dict[str, tuple[str, str]]:
@@ -112,16 +126,23 @@ def plan_effects(
     decisions: t.Sequence[Decision],
     texts: Texts,
     loaded: Loaded,
-    consoles: t.Sequence[str],
+    consoles: t.Mapping[str, str],
 ) -> tuple[Action, ...]:
-    """Return the effects in their order."""
+    """Return the effects in their order; ``consoles`` are those to be released, each with a device that shows it."""
     last = wanted_record(scene, decisions)
-    leaving = {d.address: d.entry for d in decisions if d.verb in (RETURN, FORGET) and d.entry is not None}
+    leaving = {
+        # What is given back in a later boot than it was to be must outlast a death half-way, as all else does.
+        d.address: dataclasses.replace(d.entry, boot_id=scene.boot_id)
+        if d.live and d.entry.boot_id
+        else d.entry
+        for d in decisions
+        if d.verb in (RETURN, FORGET) and d.entry is not None
+    }
     first = {**last, **leaving}
     final = wanted_rules(task, scene, decisions, texts, last)
     between = _without(task, texts, scene, leaving)
     text = texts.record if first == scene.record else record.render_record(first)
-    end = text if last == first else record.render_record(last)
+    end = wanted_text(task, scene, texts, last)
     added = tuple(d.after for d in decisions if d.verb == BIND and d.after and d.entry is None)
     return (
         *([SetRecord(text, texts.record, added)] if text != texts.record else ()),
@@ -150,7 +171,7 @@ def _returning(decisions: t.Sequence[Decision], loaded: Loaded, deadline_s: floa
 def _return(decision: Decision, entry: model.Entry, loaded: Loaded, deadline_s: float) -> list[Action]:
     address, now = entry.address, decision.before
     steps: list[Action] = []
-    if decision.override == entry.driver != entry.origin_override:
+    if decision.overridden:
         steps.append(SetOverride(address, entry.origin_override, decision.override, deadline_s))
     if now == entry.driver != entry.origin:
         steps.append(Unbind(address, entry.driver, deadline_s))
@@ -166,7 +187,7 @@ def _binding(
     scene: Scene,
     decisions: t.Sequence[Decision],
     loaded: Loaded,
-    consoles: t.Sequence[str],
+    consoles: t.Mapping[str, str],
     deadline_s: float,
 ) -> t.Iterator[Action]:
     live = [decision for decision in decisions if decision.verb == BIND and decision.live]
@@ -176,7 +197,7 @@ def _binding(
     yield from (LoadModule(driver) for driver in wanted if driver not in loaded.drivers)
     if not loaded.interface:
         yield LoadModule(TYPE1)
-    yield from (ReleaseConsole(console, deadline_s) for console in consoles)
+    yield from (ReleaseConsole(console, address, deadline_s) for console, address in consoles.items())
     for decision in live:
         yield from _bind(decision, deadline_s)
     moved = [d for d in live if d.moves and "vfio" in d.member.driver]

@@ -16,6 +16,7 @@ import struct
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import VerifyError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.model import PORT_DRIVERS
 
 # include/uapi/linux/vfio.h: struct vfio_group_status {argsz, flags}, and what the kernel puts into its flags.
 _GET_STATUS = 0x3B67
@@ -55,7 +56,7 @@ class ProveGroup(Action):
     def perform(self, host: Host) -> None:
         path = f"/dev/vfio/{self.group}"
         status = group_status(host.path(path))
-        if status in (VIABLE, HELD):
+        if status in (VIABLE, HELD) or (status == MISSING and self._has_cdevs(host)):
             return
         drivers = [
             f"{name} ({host.link(f'/sys/kernel/iommu_groups/{self.group}/devices/{name}/driver') or 'no driver'})"
@@ -66,3 +67,22 @@ class ProveGroup(Action):
             f" {', '.join(drivers)}.",
             remedy="bind every member to a driver of VFIO's, or to none; look at the kernel's log",
         )
+
+    def _has_cdevs(self, host: Host) -> bool:
+        """Tell whether each bound member has a node of its own, and nobody else has any.
+
+        A kernel may have IOMMUFD only (CONFIG_VFIO_GROUP=n). It has no nodes for groups, and that VFIO made the other
+        ones is the proof.
+        """
+        folder = f"/sys/kernel/iommu_groups/{self.group}/devices"
+        drivers = {name: host.link(f"{folder}/{name}/driver") or "" for name in self.members}
+        bound = [name for name, driver in drivers.items() if "vfio" in driver]
+        others = {driver for driver in drivers.values() if "vfio" not in driver} - {"", *PORT_DRIVERS}
+        nodes = [cdev_of(host, f"{folder}/{name}") for name in bound]
+        return bool(bound) and not others and all(node and host.exists(node) for node in nodes)
+
+
+def cdev_of(host: Host, folder: str) -> str:
+    """Return the device node of its own that VFIO gives a bound device where the kernel has IOMMUFD."""
+    names = host.listdir(f"{folder}/vfio-dev")
+    return f"/dev/vfio/devices/{names[0]}" if names else ""

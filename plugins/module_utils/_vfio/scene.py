@@ -72,6 +72,18 @@ class Decision:
         return (self.device.driver_override if self.device else None) or ""
 
     @property
+    def overridden(self) -> bool:
+        """Tell whether its ``driver_override`` is our doing.
+
+        It may name the old driver: it does while that one is put back, and a run can die there.
+        """
+        entry = self.entry
+        return entry is not None and self.override in {entry.driver, entry.origin} - {
+            "",
+            entry.origin_override,
+        }
+
+    @property
     def moves(self) -> bool:
         """Tell whether a device that is bound gets another driver now, and not only its override back."""
         return self.live and self.before != self.member.driver

@@ -15,13 +15,15 @@ import dataclasses
 import errno
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Untouchable
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import EffectError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import WriteBlocked
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import DEVICES, mark_hung
 
 DEADLINE_S = 30.0
+# A driver that takes a device may start its firmware or reset it first, and comes back all the same.
+START_S = 180.0
 DRIVERS = "/sys/bus/pci/drivers"
 
 _PROBE = "/sys/bus/pci/drivers_probe"
@@ -67,13 +69,13 @@ class DeviceStep(Action):
     def touches(self) -> frozenset[str]:
         return frozenset({self.address})
 
-    def write(self, host: Host, path: str, text: str) -> None:
-        """Write one word to an attribute.
+    def write(self, host: Host, path: str, text: str, least_s: float = 0.0) -> None:
+        """Write one word to an attribute, and wait for the deadline, or for ``least_s`` where that is longer.
 
         :raises Untouchable: the write did not end; the device is marked.
         """
         try:
-            host.write_sysfs(host.path(path), f"{text}\n", self.deadline_s)
+            host.write_sysfs(host.path(path), f"{text}\n", max(self.deadline_s, least_s))
         except WriteBlocked as blocked:
             raise mark_hung(host, self.address, self.describe(), blocked) from blocked
 
@@ -150,7 +152,7 @@ class Probe(DeviceStep):
             raise _taken(self.address, found, self.driver)
         # The kernel picks any driver that fits. It is asked only where no more than one does.
         if override_of(host, self.address) == self.driver:
-            self.write(host, _PROBE, self.address)
+            self.write(host, _PROBE, self.address, START_S)
         # A probe never fails: what it is that went wrong is told to those who name the driver.
         if driver_of(host, self.address) != self.driver:
             self._bind(host)
@@ -160,7 +162,7 @@ class Probe(DeviceStep):
 
     def _bind(self, host: Host) -> None:
         try:
-            self.write(host, f"{DRIVERS}/{self.driver}/bind", self.address)
+            self.write(host, f"{DRIVERS}/{self.driver}/bind", self.address, START_S)
         except OSError as error:
             raise EffectError(
                 f"{self.driver} does not take {self.address}: {_REFUSED.get(error.errno or 0, error.strerror)}"
@@ -177,20 +179,33 @@ class Probe(DeviceStep):
 class PutBack(Probe):
     """Return the device to the driver that it was taken from a moment ago, whatever driver_override says.
 
-    A driver that driver_override does not name cannot have the device at all, so it is named there. What
-    was there before is put back by the step that changed it.
+    A driver that driver_override does not name cannot have the device at all, so it is named there for that
+    moment. What was there is put back: there need not be another step that does.
     """
 
     def describe(self) -> str:
         return f"put {self.address} back to {self.driver}"
 
     def perform(self, host: Host) -> None:
-        if not driver_of(host, self.address):
-            self.write(host, f"{DEVICES}/{self.address}/driver_override", self.driver)
-        super().perform(host)
+        if driver_of(host, self.address):
+            super().perform(host)
+            return
+        found = override_of(host, self.address)
+        self._name(host, self.driver)
+        try:
+            super().perform(host)
+        except Untouchable:
+            raise
+        except (EffectError, OSError):
+            self._name(host, found)
+            raise
+        self._name(host, found)
 
     def undo(self) -> None:
         return None
+
+    def _name(self, host: Host, driver: str) -> None:
+        self.write(host, f"{DEVICES}/{self.address}/driver_override", driver)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,12 +246,17 @@ class LoadFor(Action):
 
 
 @dataclasses.dataclass(frozen=True)
-class ReleaseConsole(Action):
-    """Take the text console off a frame buffer, whose driver cannot go while it is there."""
+class ReleaseConsole(DeviceStep):
+    """Take the text console off the frame buffer of a device, whose driver cannot go while it is there."""
 
     console: str
+    address: str
     deadline_s: float = DEADLINE_S
     bound: t.ClassVar[str] = "0"
+
+    def touches(self) -> frozenset[str]:
+        # Not the device, whose lock is another one: the console is put back even where that hangs.
+        return frozenset({_CONSOLES})
 
     def describe(self) -> str:
         return f"take the text console off {self.console}"
@@ -245,7 +265,11 @@ class ReleaseConsole(Action):
         path = f"{_CONSOLES}/{self.console}/bind"
         if host.text(path) == self.bound:
             return
-        host.write_sysfs(host.path(path), f"{self.bound}\n", self.deadline_s)
+        try:
+            self.write(host, path, self.bound)
+        except Untouchable as blocked:
+            blocked.subjects |= {_CONSOLES}
+            raise
         if host.text(path) != self.bound:
             raise EffectError(
                 f"The kernel did not {self.describe()}.",
@@ -253,7 +277,7 @@ class ReleaseConsole(Action):
             )
 
     def undo(self) -> Action | None:
-        return ReturnConsole(self.console, self.deadline_s)
+        return ReturnConsole(self.console, self.address, self.deadline_s)
 
 
 @dataclasses.dataclass(frozen=True)

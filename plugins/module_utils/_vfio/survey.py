@@ -14,11 +14,13 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Par
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Reading
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kernel_config import kernel
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci, pci_sysfs
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.unreadable import unreadable
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import model, record, rules, steps
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.decide import decide, members_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.groups import resolve_driver
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import DEVICES, hung_marks
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.plan import TYPE1, Loaded, Texts
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.proof import cdev_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import BIND, Decision, Scene
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.selection import identity
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.task import Task
@@ -48,19 +50,23 @@ def read_texts(host: Host, contents: t.Mapping[str, str]) -> Texts:
 def read_scene(host: Host, task: Task, texts: Texts, watched: t.Iterable[str]) -> Scene:
     """Read the devices: all of them a little, and the selected ones, those on record and ``watched`` in full."""
     boot_id = host.text(BOOT_ID) or NO_BOOT
+    recorded = record.parse_record(texts.record)
+    snapshot = pci_sysfs.read_pci_ids(host) if task.running else _imagined(task)
     known = {
         address: entry
-        for address, entry in record.parse_record(texts.record).items()
-        if entry.boot_id in ("", boot_id)
+        for address, entry in recorded.items()
+        if entry.boot_id in ("", boot_id) or _is_left(entry, snapshot.devices.get(address))
     }
     ruled = {rule.address: rule for rule in rules.parse_rules(texts.rules)}
     if not task.running:
-        return Scene(_imagined(task), known, ruled, boot_id, {})
-    scene = Scene(pci_sysfs.read_pci_ids(host), known, ruled, boot_id, read_gpu_uuids(host))
+        return Scene(snapshot, known, ruled, boot_id, {})
+    scene = Scene(snapshot, known, ruled, boot_id, read_gpu_uuids(host))
     near = {member.address for member in members_of(task, scene)}
-    hung = hung_marks(host)
-    found = pci_sysfs.complete(host, scene.snapshot, sorted({*near, *known, *watched}), hung)
-    scene = dataclasses.replace(scene, snapshot=found, hung=frozenset(hung))
+    marked = frozenset(hung_marks(host))
+    wanted = _with_physfns(scene.snapshot, {*near, *known, *watched})
+    hung = marked | unreadable(host, (address for address in wanted if address not in marked))
+    found = pci_sysfs.complete(host, scene.snapshot, wanted, hung)
+    scene = dataclasses.replace(scene, snapshot=found, hung=hung)
     return _after_reboot(scene) if task.rebooted else scene
 
 
@@ -102,8 +108,7 @@ def read_builtin(host: Host, decisions: t.Iterable[Decision]) -> frozenset[str]:
 
 def read_cdev(host: Host, address: str) -> str:
     """Return the device node of its own that VFIO gives a bound device where the kernel has IOMMUFD."""
-    names = host.listdir(f"{DEVICES}/{address}/vfio-dev")
-    return f"/dev/vfio/devices/{names[0]}" if names else ""
+    return cdev_of(host, f"{DEVICES}/{address}")
 
 
 def _host_driver(decision: Decision) -> str:
@@ -116,6 +121,19 @@ def _is_open(scene: Scene, member: model.Member) -> bool:
     device = scene.snapshot.devices[member.address]
     recorded = member.address in scene.record and not scene.stranger(member.address)
     return member.driver == model.AUTO and not recorded and "vfio" not in (device.driver or "")
+
+
+def _is_left(entry: model.Entry, device: pci.PciDevice | None) -> bool:
+    """Tell whether a device still has our driver in a boot that was to come without: its initramfs is an old one."""
+    held = device is not None and device.driver == entry.driver != entry.origin
+    return bool(device and held and identity(device) == entry.identity)
+
+
+def _with_physfns(snapshot: pci.PciSnapshot, addresses: t.Iterable[str]) -> list[str]:
+    """Return those of ``addresses`` that are there, and the physical functions of those that are virtual ones."""
+    devices = [snapshot.devices[address] for address in addresses if address in snapshot.devices]
+    physfns = {device.physfn for device in devices if device.physfn in snapshot.devices}
+    return sorted({device.address for device in devices} | {physfn for physfn in physfns if physfn})
 
 
 def _imagined(task: Task) -> pci.PciSnapshot:

@@ -182,7 +182,9 @@ def _carries(name: str, raw: RawNetwork) -> list[str]:
     defaults = sorted({route.family for route in routes if route.default})
     addresses = _addresses(raw).get(name, ())
     told = [f"has the default route ({', '.join(defaults)})"] if defaults else []
-    if set(addresses) & _ssh_ends(raw):
+    # Every interface that is up has a link-local address, and that says nothing, unless somebody came through it.
+    local = tables.parse_addresses6(raw.addresses6.text or "", link_local=True).get(name, ())
+    if {*addresses, *local} & _ssh_ends(raw):
         told.append("carries an SSH connection")
     if addresses:
         told.append(f"has the address {', '.join(addresses)}")

@@ -14,7 +14,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Listing
+from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host, Listing, Reading
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot.holders import guest_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.model import GUEST, OPENED, Use
@@ -32,6 +32,7 @@ _BORING = re.compile(
     r"/dev/(null|zero|full|u?random|tty|ptmx|console|kmsg|pts/.*|shm/.*|hugepages.*|mqueue/.*)", re.ASCII
 )
 _DELETED = " (deleted)"
+_PATIENCE_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,19 +148,23 @@ def _read_processes(host: Host) -> tuple[tuple[Process, ...], list[str]]:
     """Return the processes that hold device nodes, and why others could not be looked at."""
     listing = host.listing("/proc")
     found, unread = [], [listing.why] if listing.unknown else []
-    for pid in filter(str.isdecimal, listing.names):
-        held, why = _read_held(host, f"/proc/{pid}")
+    pids = [*filter(str.isdecimal, listing.names)]
+    # A process that is stuck in its own memory keeps everybody waiting who asks what is in there.
+    stuck = frozenset(host.unanswered([f"/proc/{pid}/maps" for pid in pids], _PATIENCE_S))
+    for pid in pids:
+        silent = f"/proc/{pid}/maps" in stuck
+        held, why = _read_held(host, f"/proc/{pid}", silent)
         if held:
-            raw = host.read_bytes(f"/proc/{pid}/cmdline") or b""
+            raw = (None if silent else host.read_bytes(f"/proc/{pid}/cmdline")) or b""
             guest = guest_of(raw.decode(errors="replace").split("\0"), pid)
             found.append(Process(pid, host.text(f"/proc/{pid}/comm") or "a process", guest, held))
         unread += [why] if why else []
     return tuple(found), unread
 
 
-def _read_held(host: Host, process: str) -> tuple[tuple[Held, ...], str]:
+def _read_held(host: Host, process: str, silent: bool) -> tuple[tuple[Held, ...], str]:
     folder, opened = _descriptors(host, process)
-    maps = host.read(f"{process}/maps")
+    maps = Reading(why=f"{process}/maps: no answer") if silent else host.read(f"{process}/maps")
     found: dict[str, Held] = {}
     for name in opened.names:
         _note(host, found, f"{folder}/{name}", host.target(f"{folder}/{name}") or "", mapped=False)

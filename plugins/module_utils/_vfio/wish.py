@@ -121,10 +121,13 @@ def _allowance(names: t.Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _driver(name: str) -> str:
+def _driver(text: str) -> str:
+    # Modules are told with either; drivers are named with one, and another name in driver_override fits nothing.
+    name = text.replace("-", "_")
+    name = {"vfio_pci": model.VFIO_PCI, "pci_stub": _PARKING}.get(name, name)
     if not _DRIVER.fullmatch(name) or not (name in (model.AUTO, _PARKING) or "vfio" in name):
         raise ParseError(
-            f"{name!r} is no driver that keeps a device for guests.",
+            f"{text!r} is no driver that keeps a device for guests.",
             f"write {model.AUTO}, {model.VFIO_PCI}, or a driver of VFIO's such as mlx5_vfio_pci",
         )
     return name

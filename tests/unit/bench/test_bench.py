@@ -95,6 +95,60 @@ def test_the_floor_of_a_site_without_the_proof_lacks_its_ping(playbook):
     assert seconds[bench.cases.PINGS_BUT_PROOF] == (1.5,)
 
 
+# --- built trees -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trees(tmp_path, monkeypatch):
+    """Pretend that any machine has a tree of its own; return the folder to write to."""
+    monkeypatch.setattr(bench.tree, "inside", lambda root: ["env", f"HEARTH_TREE={root}"])
+    monkeypatch.setattr(bench.cases, "TREES", {8: 1.3})
+    return tmp_path / "out"
+
+
+def tree_run(driver="vfio-pci", **result):
+    """Build the output of one run on a tree: each task twice, on localhost."""
+    devices = [{"driver": driver}] * bench.tree.GIVEN
+    asked = ("driverctl list-overrides", "lspci -nnk")
+    tasks = [("ping", {}), ("vfio_bind", {"devices": devices, **result}), *((name, {}) for name in asked)]
+    return printed(*((f"Measure {name}", found) for name, found in tasks * 2)).replace("gpu01", "localhost")
+
+
+def test_the_trees_need_no_lab_and_have_a_page_of_their_own(trees, playbook, monkeypatch):
+    monkeypatch.setenv("HEARTH_LAB_STATE", str(trees / "nothing here"))
+    playbook(tree_run())
+    assert bench.main(["--trees", "--repeats", "3", "--output", str(trees)]) == 0
+    assert sorted(path.name for path in trees.iterdir()) == ["bench-trees.json", "bench-trees.md"]
+    case = json.loads((trees / "bench-trees.json").read_text(encoding="utf-8"))["trees"]["8"][0]
+    assert case["timings"][0]["seconds"] == [1.5, 1.5, 1.5]
+
+
+def test_a_tree_on_which_the_module_finds_something_else_is_not_timed(trees, playbook, capsys):
+    playbook(tree_run(driver="nouveau"))
+    assert bench.main(["--trees", "--output", str(trees)]) == 1
+    assert "vfio_bind found ['nouveau'" in capsys.readouterr().err and not trees.exists()
+
+
+def test_a_tree_on_which_the_module_changes_something_has_no_time(trees, playbook):
+    playbook(tree_run(changed=True))
+    assert bench.measure_tree(8, 1)["vfio_bind"].failure == "changed something"
+
+
+def test_a_machine_without_namespaces_says_so(trees, playbook, monkeypatch, capsys):
+    monkeypatch.setattr(
+        bench.tree, "inside", lambda root: ["sh", "-c", "echo 'unshare: not here' >&2; exit 1"]
+    )
+    assert bench.main(["--trees", "--output", str(trees)]) == 1
+    assert "unshare: not here" in capsys.readouterr().err
+
+
+def test_the_environment_that_only_this_machine_has_does_not_reach_the_tasks(playbook, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    playbook("")
+    (tmp_path / "ansible-playbook").write_text('#!/bin/sh\necho "[$PYTHONUNBUFFERED]"\n', encoding="utf-8")
+    assert bench.play("any.yml", "gpu01") == "[]\n"
+
+
 def test_output_without_a_document_is_told():
     with pytest.raises(bench.BenchError, match="printed no result: oops"):
         bench.document_of("oops")

@@ -82,3 +82,30 @@ def test_the_data_has_every_repeat():
         "failure": "",
         "ours_is_times": 1.0,
     }
+
+
+# --- built trees -----------------------------------------------------------------------------
+
+
+def tree_timings(count, **changed):
+    """Let everything on a built tree have taken a second, but what is given by name."""
+    subjects = [subject for case in cases.tree_cases(count) for subject in (case.ours, *case.others)]
+    return {subject.name: Timing(subject.name, (changed.get(subject.name, 1.0),)) for subject in subjects}
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "word"),
+    [(64, 1.3, "1.3: kept"), (64, 1.4, "1.3: MISSED"), (512, 2.0, "2: kept"), (512, 2.1, "2: MISSED")],
+)
+def test_each_tree_is_judged_by_its_own_target_and_against_the_ping_alone(count, seconds, word):
+    text = report.trees_as_markdown(ABOUT, {count: tree_timings(count, vfio_bind=seconds)})
+    assert f"## {count} PCI functions" in text and "Machine: 2 × A CPU." in text
+    assert (
+        text.count("(at most") == 1 and f"× (at most {word})" in text.split("|  | ping |")[1].splitlines()[0]
+    )
+
+
+def test_the_data_of_the_trees_has_every_repeat():
+    data = report.trees_as_data(ABOUT, {64: tree_timings(64)})
+    assert [case["target"] for case in data["trees"]["64"]] == [1.3, None, None]
+    assert data["trees"]["64"][0]["timings"][0]["seconds"] == [1.0]

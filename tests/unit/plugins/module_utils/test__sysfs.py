@@ -148,3 +148,29 @@ def test_it_is_the_child_that_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.args == ("/sys/x", "word", ends[1])
     for end in ends:
         os.close(end)
+
+
+def test_files_that_never_answer_are_named_and_the_others_read_on(tmp_path: pathlib.Path) -> None:
+    """A FIFO that nobody writes keeps its reader, as an attribute does under a lock that is never given back."""
+    files = [str(tmp_path / name) for name in ("a", "b", "c", "d", "e")]
+    for path in (files[0], files[2]):
+        pathlib.Path(path).write_text("vfio-pci\n")
+    for path in (files[1], files[4]):
+        os.mkfifo(path)
+    start = time.monotonic()
+    assert _sysfs.unanswered(files, 0.2) == (files[1], files[4]), "one that is missing has answered"
+    assert time.monotonic() - start < 5
+
+
+def test_nothing_to_read_needs_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("it forks"))
+    assert _sysfs.unanswered((), 1) == ()
+
+
+def test_a_reader_that_somebody_killed_says_nothing_about_the_files(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sysfs, "_let_go", lambda keep: os.kill(os.getpid(), signal.SIGKILL))
+    assert _sysfs.unanswered([str(tmp_path / "a"), str(tmp_path / "b")], 5) == ()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

@@ -77,6 +77,7 @@ def test_what_is_told_of_a_bound_device(task: Task) -> None:
         "driver_after": "vfio-pci",
         "driver_override": "vfio-pci",
         "persistent": True,
+        "driver_at_boot": "vfio-pci",
         "waits_for_reboot": False,
         "reset_methods": [],
         "numa_node": 1,
@@ -230,6 +231,22 @@ def test_a_virtual_function_goes_without_its_siblings_and_its_physical_function(
     assert [one["address"] for one in result["devices"]] == [first]
 
 
+@pytest.mark.parametrize(
+    ("autoprobe", "parts", "warned"), [("1", None, True), ("0", None, False), ("1", "runtime", False)]
+)
+def test_a_virtual_function_that_a_driver_may_have_first_at_boot_is_told(
+    task: Task, autoprobe: str, parts: str | None, warned: bool
+) -> None:
+    """The kernel offers it to the drivers that are loaded before udev hears of it: drivers/pci/iov.c."""
+    kernel, physfn = task.kernel, "/sys/bus/pci/devices/0000:03:00.0"
+    kernel.add("0000:03:00.0", "1b36:0010:1af4:1100", "010802", driver="nvme", group="20", vfs=4)
+    kernel.write_sysfs(kernel.host.path(f"{physfn}/sriov_drivers_autoprobe"), autoprobe, 30)
+    kernel.write_sysfs(kernel.host.path(f"{physfn}/sriov_numvfs"), "1", 30)
+    options = {"parts": [parts]} if parts else {}
+    (told,) = task.settled(devices=[{"virtfns_of": "0000:03:00.0"}], **options)["devices"]
+    assert any("set autoprobe to false" in warning for warning in told["warnings"]) is warned
+
+
 def test_a_group_that_grew_since_is_completed_and_the_new_member_named(task: Task) -> None:
     """A kernel update can merge groups: kubevirt#4950, harvester#10499 did not look again."""
     task(**MINE)
@@ -265,6 +282,9 @@ def test_the_best_driver_of_the_kernel_is_taken(task: Task) -> None:
     )
     # The simulator makes the node of a group for vfio-pci alone.
     kernel.put("/dev/vfio/30", "")
+    rules = task.settled(devices=[{"address": "05:00.0"}], parts=["persistent"])
+    told = of(rules, "0000:05:00.0")
+    assert (told["driver_at_boot"], told["driver_after"]) == ("mlx5_vfio_pci", "")
     result = task.settled(devices=[{"address": "05:00.0"}])
     assert task.drivers("0000:05:00.0") == ["mlx5_vfio_pci"]
     assert of(result, "0000:05:00.0")["vfio_group_dev"] == "/dev/vfio/30"
@@ -275,6 +295,25 @@ def test_a_device_of_its_own_in_iommufd_is_told_once_it_is_there(task: Task) -> 
     task(**MINE)
     task.kernel.put("/sys/devices/pci0000:00/0000:00:10.0/0000:01:00.0/vfio-dev/vfio3/dev", "511:3\n")
     assert of(task.predicted(**MINE), GPU)["vfio_cdev"] == "/dev/vfio/devices/vfio3"
+
+
+def test_a_kernel_without_nodes_for_groups_proves_it_by_those_of_the_devices(task: Task) -> None:
+    """CONFIG_VFIO_DEVICE_CDEV without CONFIG_VFIO_GROUP, drivers/vfio/Kconfig since Linux 6.6."""
+    attach = task.kernel._attach
+
+    def attach_without_group(device: t.Any, name: str) -> None:
+        attach(device, name)
+        if name == "vfio-pci":
+            (task.kernel.root / f"dev/vfio/{device.group}").unlink()
+            task.kernel.put(f"{device.folder}/vfio-dev/vfio{device.address[-1]}/dev", "511:0\n")
+            task.kernel.put(f"/dev/vfio/devices/vfio{device.address[-1]}", "")
+
+    task.kernel._attach = attach_without_group  # type: ignore[method-assign]
+    result = task(**MINE)
+    assert task.drivers(*CARD) == ["vfio-pci"] * 3
+    for told in (of(result, GPU), of(task.predicted(**MINE), GPU)):
+        assert (told["vfio_group_dev"], told["vfio_cdev"]) == ("", "/dev/vfio/devices/vfio0")
+        assert any("no nodes for groups" in warning for warning in told["warnings"])
 
 
 def test_a_group_that_somebody_holds_is_as_good_as_viable(

@@ -24,6 +24,7 @@ from vfio_main import (
     TWIN_AUDIO,
     TWIN_USB,
     USB,
+    Killed,
     Task,
     of,
     prepared,
@@ -176,6 +177,67 @@ def test_what_only_this_boot_bound_is_over_with_it(task: Task) -> None:
     assert task.drivers(GPU) == ["bochs-drm"]
     assert task.predicted()["devices"] == []
     assert task.settled(**MINE, parts=["runtime"])["changed"] is True
+
+
+def booted_with_old_rules(task: Task) -> None:
+    """Give back at the next boot, which comes with an initramfs that still has the rules."""
+    task(**MINE)
+    rules = task.kernel.text(RULES)
+    task(**MINE, state="absent", parts=["persistent"])
+    task.kernel.put(RULES, rules)
+    task.reboot()
+    (task.kernel.root / RULES.lstrip("/")).unlink()
+    assert task.drivers(*CARD) == ["vfio-pci"] * 3
+
+
+def test_what_an_old_initramfs_binds_again_is_told_and_still_given_back(task: Task) -> None:
+    booted_with_old_rules(task)
+    told = task.predicted()["told"]
+    assert (
+        f"{GPU} was to have bochs-drm again with this boot, and has vfio-pci: see whether the initramfs still has the"
+        " rules; state: absent gives it back"
+    ) in told
+    task.predicted(**MINE, state="absent", parts=["persistent"])
+    assert GPU in task.kernel.text(RECORD), "nothing but the record knows whose it was"
+    task.settled(state="absent", parts=["runtime"])
+    assert (task.drivers(*CARD), exists(task, RECORD)) == (HOST_DRIVERS, False)
+    assert task.predicted()["told"] == []
+
+
+def test_what_an_old_initramfs_binds_again_can_be_kept(task: Task) -> None:
+    booted_with_old_rules(task)
+    result = task.settled(**MINE)
+    assert (result["runtime_changed"], result["persistent_changed"]) == (False, True)
+    assert of(result, GPU)["driver_before"] == "bochs-drm"
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_killed_while_that_is_given_back_the_next_run_converges(task: Task, number: int) -> None:
+    booted_with_old_rules(task)
+    task.kernel.kill(number)
+    with pytest.raises(Killed):
+        task.run(state="absent", parts=["runtime"])
+    task.kernel.injections.clear()
+    task(state="absent", parts=["runtime"])
+    assert (task.drivers(*CARD), exists(task, RECORD)) == (HOST_DRIVERS, False)
+
+
+def test_an_override_that_a_dying_run_left_is_cleared(task: Task) -> None:
+    """While the old driver is put back driver_override names it, and a run can be killed there."""
+    task(**MINE)
+    task.kernel._detach(task.kernel.devices[GPU])
+    task.kernel.put(f"{task.kernel.devices[GPU].folder}/driver_override", "bochs-drm\n")
+    task.settled(state="absent")
+    assert task.drivers(GPU) == ["bochs-drm"]
+    assert task.kernel.override_of(GPU) == ""
+
+
+def test_what_ended_with_an_earlier_boot_leaves_no_record_behind(task: Task) -> None:
+    task(**MINE, parts=["runtime"])
+    task.reboot()
+    assert task.predicted()["files"][RECORD], "who changes nothing leaves it as it is"
+    result = task.settled(state="absent")
+    assert (result["actions"], result["files"][RECORD]) == ([f"remove {RECORD}"], "")
 
 
 def test_a_device_that_somebody_else_took_since_is_left_to_him(task: Task) -> None:
@@ -420,3 +482,19 @@ def test_what_ends_with_this_boot_is_over_after_the_foreseen_one(task: Task) -> 
     task(**MINE, parts=["runtime"])
     foretold = task(check=True, rebooted=True)
     assert foretold["devices"] == []
+
+
+# --- settings of others --------------------------------------------------------------------------
+
+
+def test_what_contradicts_us_is_named_when_something_changes(task: Task) -> None:
+    task.kernel.put("/proc/cmdline", "root=/dev/vda1 ro vfio-pci.ids=1234:1111\n")
+    task.kernel.put(f"/etc/driverctl.d/pci-{AUDIO}", "snd_hda_intel\n")
+    result = task.settled(**MINE)
+    warned = {address: " ".join(of(result, address)["warnings"]) for address in CARD}
+    assert f"/etc/driverctl.d/pci-{AUDIO} gives it to snd_hda_intel" in warned[AUDIO]
+    assert "driverctl" not in warned[GPU] and "ids" not in warned[GPU]
+    assert [line.split(":00.0: ")[0] for line in result["told"]] == ["0000:02"], "the identical card, by name"
+    assert "vfio-pci.ids in /proc/cmdline gives it to vfio-pci by its ids 1234:1111" in result["told"][0]
+    back = task.predicted(**MINE, state="absent")
+    assert any("vfio-pci.ids" in warning for warning in of(back, GPU)["warnings"])

@@ -19,6 +19,7 @@ from vfio_main import (
     MINE,
     RECORD,
     RULES,
+    TWIN,
     FakeKernel,
     Killed,
     Task,
@@ -27,7 +28,8 @@ from vfio_main import (
 )
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Gate
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import evidence
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import unreadable
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import capability, evidence
 
 HOST_DRIVERS = ["snd_hda_intel", "xhci_hcd", "bochs-drm"]
 FOLDER = "/sys/devices/pci0000:00/0000:00:10.0/0000:01:00.0"
@@ -280,6 +282,54 @@ def test_driver_override_of_a_device_that_hangs_is_not_read(
     )
     task.refused(**MINE)
     assert [path for path in seen if GPU in path and path.endswith("driver_override")] == []
+
+
+@pytest.mark.parametrize("name", ["driver_override", "config"])
+def test_a_device_that_somebody_else_lets_hang_is_refused_and_not_waited_for(
+    task: Task, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As after an unbind by hand or by libvirt, or when a run was killed before it could leave its mark."""
+    monkeypatch.setattr(unreadable, "PATIENCE_S", 0.2)
+    (task.kernel.root / f"{FOLDER}/{name}".lstrip("/")).unlink()
+    os.mkfifo(task.kernel.root / f"{FOLDER}/{name}".lstrip("/"))
+    result = task.refused(**MINE)
+    assert f"{GPU}: its driver did not let go: what the kernel shows of it cannot be read" in result["msg"]
+    assert {one["kind"] for one in result["obstacles"]} == {"hung"}
+    assert {one["address"] for one in result["obstacles"]} == set(CARD), "nor is its group touched"
+
+
+def test_beside_a_device_that_hangs_nothing_is_given_back(task: Task) -> None:
+    task(**MINE)
+    task.kernel.put(f"/run/hearth/vfio-hung/{GPU}", "unbind: blocked\n")
+    writes = list(task.kernel.writes)
+    before = task.kernel.snapshot()
+    result = task(devices=[{"address": AUDIO}], state="absent", exclude=[])
+    assert {(one["address"], one["kind"]) for one in result["obstacles"]} == {(one, "hung") for one in CARD}
+    task.kernel.driver_of(GPU)
+    assert (task.kernel.snapshot(), task.kernel.writes) == (before, writes)
+
+
+# --- another one ---------------------------------------------------------------------------------
+
+
+def test_what_another_play_recorded_meanwhile_is_not_lost(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two plays decide at the same time, and then wait for the lock one after the other."""
+    plan = capability.plan_effects
+
+    def overtaken(*arguments: t.Any) -> tuple[Action, ...]:
+        monkeypatch.setattr(capability, "plan_effects", plan)
+        assert task(devices=[{"address": TWIN}])["changed"] is True
+        return plan(*arguments)
+
+    monkeypatch.setattr(capability, "plan_effects", overtaken)
+    result = task(**MINE)
+    assert f"{RECORD} has changed since this task read it" in result["msg"]
+    assert task.drivers(*CARD) == HOST_DRIVERS
+    assert TWIN in task.kernel.text(RECORD) and GPU not in task.kernel.text(RECORD)
+    assert task(**MINE)["changed"] is True
+    assert {GPU, TWIN} <= {line.split()[0] for line in task.kernel.text(RECORD).splitlines()}
 
 
 # --- dying ---------------------------------------------------------------------------------------

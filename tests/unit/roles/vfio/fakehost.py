@@ -15,6 +15,8 @@ import pathlib
 import shutil
 import subprocess
 
+from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov import files
+from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov.model import Entry as Function
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.model import Entry, Identity
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.record import render_record
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.rules import render_rules
@@ -23,10 +25,23 @@ FILES = pathlib.Path(__file__).resolve().parents[4] / "roles" / "vfio" / "files"
 IDENTITY = Identity("1234", "1111", "1af4", "1100")
 RULES = "etc/udev/rules.d/10-hearth-vfio.rules"
 RECORD = "var/lib/hearth/vfio"
+FUNCTIONS, FUNCTION_RULES = files.RECORD.lstrip("/"), files.RULES.lstrip("/")
 
 
 KERNEL = """
 cd "$HEARTH_ROOT/sys/bus/pci"
+for said in "$HEARTH_ROOT"/functions/*; do
+    [ -f "$said" ] || continue
+    address=${said##*/}
+    for name in sriov_numvfs sriov_drivers_autoprobe; do
+        value=$(cat "devices/$address/$name")
+        if [ "$(sed -n "s/^$name //p" "$said")" != "$value" ]; then
+            echo "$name $value $address" >> "$HEARTH_ROOT/writes"
+            sed -i "s/^$name .*/$name $value/" "$said"
+            [ "$name$value" != sriov_numvfs0 ] || rm -f "devices/$address"/virtfn*
+        fi
+    done
+done
 for file in drivers/*/unbind drivers_probe; do
     [ -f "$file" ] && [ -s "$file" ] || continue
     address=$(cat "$file")
@@ -51,6 +66,7 @@ class FakeHost:
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
         self.entries: list[Entry] = []
+        self.functions: dict[str, Function] = {}
         for folder in ("sys/bus/pci/devices", "etc/udev/rules.d", "var/lib/hearth", "run/hearth", "proc"):
             (root / folder).mkdir(parents=True)
         self.write("sys/bus/pci/drivers_probe", "")
@@ -71,6 +87,23 @@ class FakeHost:
         self.write(f"origins/{address}", origin)
         self.bind(address, driver)
         self.entries.append(Entry(address, IDENTITY, "vfio-pci", origin, more.get("override", "")))
+
+    def function(self, address: str, vfs: tuple[str, ...], words: str) -> None:
+        """Make a device have virtual functions, with a line in the record; the drivers of both stay."""
+        folder = self.root / "sys/bus/pci/devices" / address
+        folder.mkdir()
+        for name in ("vendor", "device", "subsystem_vendor", "subsystem_device"):
+            (folder / name).write_text(f"0x{getattr(IDENTITY, name)}\n")
+        (folder / "sriov_numvfs").write_text(f"{len(vfs)}\n")
+        (folder / "sriov_drivers_autoprobe").write_text("0\n")
+        for index, vf in enumerate(vfs):
+            (folder.parent / vf).mkdir(exist_ok=True)
+            (folder / f"virtfn{index}").symlink_to(f"../{vf}")
+        self.write(f"functions/{address}", f"sriov_numvfs {len(vfs)}\nsriov_drivers_autoprobe 0\n")
+        settings = dict(word.split("=", 1) for word in words.split())
+        self.functions[address] = Function(address, IDENTITY, settings)
+        self.write(FUNCTIONS, files.render_record(self.functions))
+        self.write(FUNCTION_RULES, files.render_rules(self.functions))
 
     def configure(self) -> None:
         """Write the record and the rules, as the module does."""

@@ -33,7 +33,10 @@ def kept(host: fakehost.FakeHost) -> list[str]:
 def test_it_says_in_one_line_what_it_does(host: fakehost.FakeHost) -> None:
     status, out, err = host.run("hearth-undo-vfio", "describe")
     assert (status, err) == (0, "")
-    assert out == "gives the devices kept for guests back to the drivers they had\n"
+    assert (
+        out
+        == "gives the devices kept for guests back to the drivers they had, and takes virtual functions back\n"
+    )
     assert host.run("hearth-undo-vfio")[0] == 2
 
 
@@ -59,7 +62,7 @@ def test_the_rules_are_kept_aside_the_initramfs_is_built_and_the_record_goes_las
     assert status == 0 and kept(host) == ["10-hearth-vfio.rules"]
     assert (host.root / "built").read_text() == "-u -k all\n"
     assert not (host.root / fakehost.RECORD).exists() and not (host.root / fakehost.RULES).exists()
-    assert "unless vfio_devices is changed first" in out
+    assert "unless vfio_devices and vfio_sriov are changed first" in out
 
 
 def test_once_more_there_is_nothing_to_do(host: fakehost.FakeHost) -> None:

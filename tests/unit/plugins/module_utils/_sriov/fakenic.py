@@ -128,6 +128,8 @@ class FakeHost(FakeKernel):
                 if key == "ATTR":
                     path = self.root / f"{folder}/{name}".lstrip("/")
                     found = path.read_text().strip() if path.exists() else "\0"
+                if key == "TEST":
+                    found = value if (self.root / value.lstrip("/")).exists() else "\0"
                 same = bool(found) if value == "?*" else found in value.split("|")
                 if same != (operator == "=="):
                     return

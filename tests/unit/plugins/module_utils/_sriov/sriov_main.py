@@ -25,7 +25,7 @@ VFS: list[dict[str, t.Any]] = [
 ]
 NIC_WISH: dict[str, t.Any] = {"address": NIC, "number": 4, "autoprobe": False, "vfs": VFS}
 DISK_WISH: dict[str, t.Any] = {"address": DISK, "number": 4, "autoprobe": False}
-DEFAULTS = {"running": True, "persistent": True, "deadline": 120}
+DEFAULTS = {"running": True, "persistent": True, "deadline": 300}
 
 
 class Task:

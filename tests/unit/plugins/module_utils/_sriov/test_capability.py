@@ -146,8 +146,35 @@ def test_a_write_that_never_ends_marks_the_device_for_every_later_run(task: Task
     assert "did not let go" in result["msg"] and result["reboot_required"] is True
     assert (task.kernel.root / f"run/hearth/vfio-hung/{DISK}").exists()
     assert len(task.kernel.writes) == 2, "nothing is taken back on a device that hangs"
-    assert "has never come back" in task.refused(**DISK_WISH)
-    assert "has never come back" in task.refused(address=DISK, state="absent")
+    assert f"{DISK} hangs: " in task.refused(**DISK_WISH)
+    assert f"{DISK} hangs: " in task.refused(address=DISK, state="absent")
+
+
+def test_one_vf_that_hangs_blocks_only_what_would_take_it_away(task: Task) -> None:
+    task(**NIC_WISH)
+    hangs = task.kernel.vf(1)
+    task.kernel.put(f"/run/hearth/vfio-hung/{hangs}", "unbind: blocked\n")
+    assert task.predicted(**NIC_WISH)["changed"] is False
+    for options in (
+        {**NIC_WISH, "number": 6},
+        {"address": NIC, "number": 0},
+        {"address": NIC, "state": "absent"},
+    ):
+        assert f"{hangs} hangs: unbind: blocked" in task.refused(**options)
+    assert task.predicted(address=NIC, vfs=[{"index": 0, "vlan": 101}], persistent=False)["changed"] is True
+
+
+def test_an_initramfs_that_was_given_the_rules_makes_no_vfs(task: Task) -> None:
+    """dracut in host-only mode may copy them, and has no ip: nothing would ever be set of VFs that were made there."""
+    task(**NIC_WISH)
+    told, rules = dict(task.kernel.told), task.kernel.text(RULES)
+    release = task.kernel.put("/etc/initrd-release", "")
+    task.kernel.boot(rules)
+    assert (task.kernel.number(), task.kernel.told) == ("0", {})
+    assert task.kernel.text(f"{DEVICES}/{NIC}/sriov_drivers_autoprobe") == "1\n"
+    release.unlink()
+    task.kernel.event("add", NIC, rules)
+    assert (task.kernel.number(), task.kernel.told) == ("4", told)
 
 
 def test_what_was_there_before_us_comes_back(task: Task) -> None:

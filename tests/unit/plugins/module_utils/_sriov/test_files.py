@@ -15,14 +15,16 @@ ADDRESS, IDS = "0000:03:00.0", "8086:10c9:8086:a03c"
 SETTINGS = {"numvfs": "4", "autoprobe": "0", "vf0.mac": "52:54:00:3b:00:00", "vf0.vlan": "100"}
 # What udev 252.39-1~deb12u2 of Debian 12 took as it is: `udevadm test -a add` on a fake sysfs
 # (SYSTEMD_DEVICE_VERIFY_SYSFS=0) wrote 0 and 4 in this order and listed the program; with 4 VFs there, neither.
+# With /etc/initrd-release there it wrote nothing at all.
 RULE = """# Virtual functions, made at each boot. Written by hearth.gpu_host.sriov_vfs; changes are overwritten.
 
 # hearth: 0000:03:00.0 8086:10c9:8086:a03c numvfs=4 autoprobe=0 vf0.mac=52:54:00:3b:00:00 vf0.vlan=100
 ACTION=="add|bind", SUBSYSTEM=="pci", KERNEL=="0000:03:00.0", ATTR{vendor}=="0x8086", ATTR{device}=="0x10c9", \
-ATTR{subsystem_vendor}=="0x8086", ATTR{subsystem_device}=="0xa03c", ATTR{sriov_drivers_autoprobe}="0"
+ATTR{subsystem_vendor}=="0x8086", ATTR{subsystem_device}=="0xa03c", TEST!="/etc/initrd-release", \
+ATTR{sriov_drivers_autoprobe}="0"
 ACTION=="add|bind", SUBSYSTEM=="pci", KERNEL=="0000:03:00.0", ATTR{vendor}=="0x8086", ATTR{device}=="0x10c9", \
-ATTR{subsystem_vendor}=="0x8086", ATTR{subsystem_device}=="0xa03c", DRIVER=="?*", ATTR{sriov_numvfs}=="0", \
-ATTR{sriov_numvfs}="4", ENV{.HEARTH_SRIOV}="1"
+ATTR{subsystem_vendor}=="0x8086", ATTR{subsystem_device}=="0xa03c", TEST!="/etc/initrd-release", \
+DRIVER=="?*", ATTR{sriov_numvfs}=="0", ATTR{sriov_numvfs}="4", ENV{.HEARTH_SRIOV}="1"
 SUBSYSTEM=="pci", KERNEL=="0000:03:00.0", ENV{.HEARTH_SRIOV}=="1", RUN+="/bin/sh -c \
 'PATH=/usr/sbin:/usr/bin:/sbin:/bin; for i in /sys%p/net/*; do ip link set dev $${i##*/} vf 0 mac 52:54:00:3b:00:00 \
 vlan 100; done'"

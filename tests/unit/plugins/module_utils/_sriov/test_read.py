@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import typing as t
 
@@ -14,6 +15,7 @@ from fakepci import DEVICES
 from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Completed
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import unreadable
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov import read
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov.read import parse_link
 
@@ -80,7 +82,41 @@ def test_nobody_is_asked_about_a_device_that_hangs(tmp_path: pathlib.Path) -> No
     host = FakeHost(tmp_path)
     host.put(f"/run/hearth/vfio-hung/{NIC}", "set sriov_numvfs: blocked\n")
     found = read.parse_function(read.read_function(host.host, NIC), NIC)
-    assert found and (found.hung, found.settings, host.calls) == ("set sriov_numvfs: blocked", {}, [])
+    assert found and (found.hung, found.settings) == ({NIC: "set sriov_numvfs: blocked"}, {})
+    assert host.calls == []
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_vf_that_hangs_is_not_waited_for_and_all_else_is_read(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, marked: bool
+) -> None:
+    monkeypatch.setattr(unreadable, "PATIENCE_S", 0.2)
+    host = FakeHost(tmp_path)
+    host._numvfs(host.devices[NIC], 2)
+    override = tmp_path / f"{host.devices[host.vf(1)].folder}/driver_override".lstrip("/")
+    override.unlink()
+    # Who opens it waits, as for the lock of the device.
+    os.mkfifo(override)
+    if marked:
+        host.put(f"/run/hearth/vfio-hung/{host.vf(1)}", "unbind: blocked\n")
+    found = read.parse_function(read.read_function(host.host, NIC), NIC)
+    assert found and list(found.hung) == [host.vf(1)]
+    assert found.hung[host.vf(1)] == "unbind: blocked" or not marked
+    assert (found.number, found.netdev, len(found.vfs)) == (2, NETDEV, 2)
+    assert found.settings["vf0.vlan"] == "0"
+
+
+def test_a_physical_function_that_does_not_answer_is_not_waited_for(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unreadable, "PATIENCE_S", 0.2)
+    host = FakeHost(tmp_path)
+    number = tmp_path / f"{host.devices[NIC].folder}/sriov_numvfs".lstrip("/")
+    number.unlink()
+    os.mkfifo(number)
+    found = read.parse_function(read.read_function(host.host, NIC), NIC)
+    assert found and "does not come back" in found.hung[NIC]
+    assert host.calls == []
 
 
 def test_vfs_are_in_the_order_of_their_indexes(tmp_path: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import os
 import pathlib
 import posixpath
@@ -227,7 +228,7 @@ class FakeKernel:
 
     def kill(self, number: int, *, after: bool = True) -> None:
         """Let the process die at the write of this number, after its effect or before."""
-        self.injections[number] = Injection(lambda path: Killed(path), after)
+        self.injections[number] = Injection(Killed, after)
 
     # -- what the host does -----------------------------------------------------------------------
 
@@ -393,7 +394,9 @@ class FakeKernel:
         card, _unused, _unused = device.address.rpartition(":")
         address = f"{card}:{(index + 1) >> 3:02x}.{(index + 1) & 7}"
         parent = device.folder.rpartition("/")[0].split("/")[4:]
-        group = str(1000 + len(self.devices))
+        taken = {one.group for one in self.devices.values()}
+        first = 1000 + len(self.devices)
+        group = next(str(one) for one in itertools.count(first) if str(one) not in taken)
         vf = self.add(address, device.ids, device.class_code, group=group, under=parent)
         self.link(f"{vf.folder}/physfn", device.folder)
         self.link(f"{device.folder}/virtfn{index}", vf.folder)

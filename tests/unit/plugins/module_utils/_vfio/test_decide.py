@@ -127,7 +127,7 @@ def test_done_is_done(where: scene.Scene, wanted: task.Task, exclusive: bool) ->
     assert plan.wanted_record(later, again) == after
     assert plan.wanted_rules(wanted, later, again, texts(later), after) == text
     assert (
-        plan.plan_effects(wanted, later, again, texts(later), plan.Loaded(frozenset({"vfio-pci"})), ()) == ()
+        plan.plan_effects(wanted, later, again, texts(later), plan.Loaded(frozenset({"vfio-pci"})), {}) == ()
     )
 
 
@@ -192,6 +192,13 @@ def test_a_rule_of_ours_whose_record_is_lost_is_no_driver_of_the_host() -> None:
     lost = dataclasses.replace(where, record={})
     after = decisions(lost)[GPU].after
     assert after is not None and (after.origin, after.origin_override) == ("", "")
+
+
+def test_a_rule_for_another_device_tells_nothing_of_the_one_that_is_there_now() -> None:
+    where = setting([device(GPU, "vfio-pci", "vfio-pci")])
+    other = rules.Bound(GPU, dataclasses.replace(IDS, device="2331"), "vfio-pci")
+    after = decisions(dataclasses.replace(where, rules={GPU: other}))[GPU].after
+    assert after is not None and (after.origin, after.origin_override) == ("vfio-pci", "vfio-pci")
 
 
 def test_a_rule_whose_record_is_lost_stays_unless_the_task_is_about_everything() -> None:

@@ -124,3 +124,11 @@ def test_rules_come_back_when_giving_back_fails(kernel: FakeKernel) -> None:
     gate = failing(kernel, *back)
     assert kernel.snapshot() == before
     assert gate.undone[-1] == f"write {rules.PATH} (0644)"
+
+
+@pytest.mark.parametrize("found", ["", "# somebody else\n"])
+def test_a_file_that_changed_meanwhile_is_not_replaced(kernel: FakeKernel, found: str) -> None:
+    kernel.put(rules.PATH, found)
+    gate = failing(kernel, SetFile(rules.PATH, RULES, "# as it was read\n"))
+    assert kernel.text(rules.PATH) == found, "nor by taking back"
+    assert "has changed since" in gate.undo_failed[0]

@@ -58,3 +58,34 @@ def test_a_group_without_a_node_names_its_members(tmp_path: pathlib.Path) -> Non
         action.perform(Host(root=str(tmp_path)))
     assert "0000:3b:00.0 (nouveau), 0000:3b:00.1 (no driver)" in caught.value.message
     assert action.undo() is None
+
+
+@pytest.mark.parametrize(
+    ("drivers", "nodes", "proved"),
+    [
+        (("vfio-pci", "vfio-pci", "pcieport"), ("vfio0", "vfio1"), True),
+        (("vfio-pci", None, None), ("vfio0",), True),
+        (("vfio-pci", "vfio-pci", None), ("vfio0",), False),
+        (("vfio-pci", "nouveau", None), ("vfio0",), False),
+        ((None, None, "pcieport"), (), False),
+    ],
+)
+def test_without_nodes_for_groups_those_of_every_bound_member_are_the_proof(
+    tmp_path: pathlib.Path, drivers: tuple[str | None, ...], nodes: tuple[str, ...], proved: bool
+) -> None:
+    names = tuple(f"0000:3b:00.{number}" for number in range(len(drivers)))
+    for number, (name, driver) in enumerate(zip(names, drivers)):
+        folder = tmp_path / f"sys/kernel/iommu_groups/15/devices/{name}"
+        folder.mkdir(parents=True)
+        if driver:
+            (folder / "driver").symlink_to(f"../../../../../bus/pci/drivers/{driver}")
+        if f"vfio{number}" in nodes:
+            (folder / f"vfio-dev/vfio{number}").mkdir(parents=True)
+            (tmp_path / "dev/vfio/devices").mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"dev/vfio/devices/vfio{number}").write_text("")
+    action = proof.ProveGroup("15", names)
+    if proved:
+        action.perform(Host(root=str(tmp_path)))
+    else:
+        with pytest.raises(VerifyError):
+            action.perform(Host(root=str(tmp_path)))

@@ -55,6 +55,18 @@ def test_interrupts_that_cannot_be_seen_are_unknown(tmp_path: pathlib.Path) -> N
     assert read(tree).interrupt_remapping is None
 
 
+@pytest.mark.parametrize(
+    ("chips", "remapped"), [(("GICv3", "ITS-PCI-MSIX-0000:01:00.0"), True), (("GICv3",), None)]
+)
+def test_arm_remaps_in_its_own_way_that_is_seen_only_in_use(
+    tmp_path: pathlib.Path, chips: tuple[str, ...], remapped: bool | None
+) -> None:
+    tree = machine(tmp_path)
+    tree.put("/proc/cpuinfo", "CPU implementer\t: 0x41\n", source="arch/arm64/kernel/cpuinfo.c")
+    tree.interrupts(*chips)
+    assert read(tree).interrupt_remapping is remapped
+
+
 @pytest.mark.parametrize(("text", "unsafe"), [("Y\n", True), ("N\n", False), (None, False)])
 def test_the_operator_may_have_accepted_unsafe_interrupts(
     tmp_path: pathlib.Path, text: str | None, unsafe: bool

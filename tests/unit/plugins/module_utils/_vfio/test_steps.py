@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -25,7 +26,6 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import (
     HearthError,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci_sysfs
-from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import WriteBlocked
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import hung, steps
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.steps import (
     LoadFor,
@@ -44,7 +44,7 @@ TWIN = "0000:0b:00.0"
 VFIO = "vfio-pci"
 BIND: tuple[Action, ...] = (
     LoadModule(VFIO),
-    ReleaseConsole("vtcon1"),
+    ReleaseConsole("vtcon1", DISPLAY),
     *(
         step
         for address, origin in ORIGIN.items()
@@ -126,7 +126,7 @@ def test_every_write_is_one_word_to_one_attribute(kernel: FakeKernel) -> None:
 def test_it_is_given_back_to_the_drivers_it_had(kernel: FakeKernel) -> None:
     before = without_module(kernel.snapshot("/sys"))
     apply(kernel, *BIND)
-    apply(kernel, ReturnConsole("vtcon1"), *GIVE_BACK)
+    apply(kernel, ReturnConsole("vtcon1", DISPLAY), *GIVE_BACK)
     assert without_module(kernel.snapshot("/sys")) == before
     assert [action.describe() for action in GIVE_BACK[:3]] == [
         f"clear driver_override of {DISPLAY}",
@@ -310,7 +310,9 @@ def test_of_two_drivers_that_fit_the_one_that_was_there_gets_the_device(kernel: 
 def test_what_is_already_so_is_not_written(kernel: FakeKernel) -> None:
     apply(kernel, *BIND)
     count = len(kernel.writes)
-    apply(kernel, Probe(AUDIO, VFIO), PutBack(AUDIO, VFIO), ReleaseConsole("vtcon1"), LoadModule(VFIO))
+    apply(
+        kernel, Probe(AUDIO, VFIO), PutBack(AUDIO, VFIO), ReleaseConsole("vtcon1", DISPLAY), LoadModule(VFIO)
+    )
     apply(kernel, Probe(AUDIO, ""))
     assert len(kernel.writes) == count and len(kernel.calls) == 1
 
@@ -359,7 +361,7 @@ class Ignored:
         ),
         (Unbind(AUDIO, "snd_hda_intel"), "0000:01:00.1 belongs to snd_hda_intel and not to none"),
         (Probe(AUDIO, VFIO), "0000:01:00.1 belongs to snd_hda_intel and not to vfio-pci"),
-        (ReleaseConsole("vtcon1"), "The kernel did not take the text console off vtcon1."),
+        (ReleaseConsole("vtcon1", DISPLAY), "The kernel did not take the text console off vtcon1."),
     ],
 )
 def test_success_is_read_back_never_assumed(kernel: FakeKernel, step: Action, says: str) -> None:
@@ -416,17 +418,66 @@ def test_a_built_in_module_is_not_loaded(kernel: FakeKernel) -> None:
     assert kernel.calls == []
 
 
-def test_a_console_that_blocks_is_reported_and_no_device_is_marked(kernel: FakeKernel) -> None:
+def test_a_console_that_blocks_marks_the_device_that_shows_it(kernel: FakeKernel) -> None:
     kernel.block(1)
-    _gate, error = refused(kernel, *BIND)
-    assert isinstance(error, WriteBlocked)
-    assert hung.hung_marks(kernel.host) == {}
+    gate, error = refused(kernel, *BIND)
+    assert isinstance(error, Untouchable) and error.details["reboot_required"] is True
+    assert "take the text console off vtcon1: blocked" in hung.hung_marks(kernel.host)[DISPLAY]
+    assert (drivers(kernel), len(kernel.writes), gate.undone) == (ORIGIN, 1, [])
+
+
+def test_a_driver_that_takes_a_device_has_more_time_than_one_that_lets_go(kernel: FakeKernel) -> None:
+    """mlx5 waits 120 s for its firmware, the kernel 60 s for a function level reset: neither hangs."""
+    waits: list[tuple[str, float]] = []
+
+    def write(path: str, text: str, deadline_s: float) -> None:
+        waits.append((os.path.basename(path), deadline_s))
+        kernel.write_sysfs(path, text, deadline_s)
+
+    host = dataclasses.replace(kernel.host, write_sysfs=write)
+    LoadModule(VFIO).perform(host)
+    taken: tuple[Action, ...] = (
+        SetOverride(AUDIO, VFIO, "", 7),
+        Unbind(AUDIO, ORIGIN[AUDIO], 7),
+        Probe(AUDIO, VFIO, 7),
+    )
+    back: tuple[Action, ...] = (
+        SetOverride(AUDIO, "", VFIO, 7),
+        Unbind(AUDIO, VFIO, 7),
+        Probe(AUDIO, ORIGIN[AUDIO], 400),
+    )
+    for step in (*taken, *back):
+        step.perform(host)
+    assert waits == [
+        ("driver_override", 7),
+        ("unbind", 7),
+        ("drivers_probe", 180),
+        ("driver_override", 7),
+        ("unbind", 7),
+        ("bind", 400),
+    ]
     assert drivers(kernel) == ORIGIN
 
 
 def test_every_step_names_its_device(kernel: FakeKernel) -> None:
     for step in (SetOverride(AUDIO, VFIO), Unbind(AUDIO, VFIO), Probe(AUDIO, VFIO), PutBack(AUDIO, VFIO)):
         assert step.touches() == {AUDIO} and AUDIO in step.describe()
-    assert PutBack(AUDIO, VFIO).undo() is None and ReturnConsole("vtcon1").undo() is None
+    assert PutBack(AUDIO, VFIO).undo() is None and ReturnConsole("vtcon1", DISPLAY).undo() is None
     assert steps.has_driver(kernel.host, "xhci_hcd") and not steps.has_driver(kernel.host, VFIO)
     assert steps.driver_of(kernel.host, "0000:77:00.0") == ""
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("override", ["", VFIO])
+def test_who_puts_a_device_back_leaves_the_override_as_it_was(
+    kernel: FakeKernel, override: str, refused: bool
+) -> None:
+    """A run that was killed may have left one: then this one has no step that sets it, and none that clears it."""
+    SetOverride(DISPLAY, override).perform(kernel.host)
+    Unbind(DISPLAY, "bochs-drm").perform(kernel.host)
+    if refused:
+        kernel.refuses["bochs-drm", DISPLAY] = errno.EBUSY
+    with pytest.raises(EffectError) if refused else contextlib.nullcontext():
+        PutBack(DISPLAY, "bochs-drm").perform(kernel.host)
+    assert kernel.override_of(DISPLAY) == override
+    assert kernel.driver_of(DISPLAY) == (None if refused else "bochs-drm")

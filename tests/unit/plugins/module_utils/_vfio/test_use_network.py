@@ -230,3 +230,16 @@ def test_a_tool_that_hangs_is_no_answer(used: usedhost.Used) -> None:
     used.interface(f"{FOLDER}/net/eth0")
     used.run = hang  # type: ignore[method-assign]
     assert told(used) == ["cannot be told whether eth0 is in use: ip gave no answer within 60 s"]
+
+
+def test_an_ssh_connection_to_a_link_local_address_is_one(used: usedhost.Used) -> None:
+    """Such an address alone says nothing: every interface that is up has one."""
+    used.interface(f"{FOLDER}/net/eth0", UP)
+    used.put(
+        "/proc/net/if_inet6",
+        "fe80000000000000505400fffe123456 02 40 20 80     eth0\n",
+        source="net/ipv6/addrconf.c",
+    )
+    assert told(used) == []
+    used.session = "fe80::1%eth0 50000 fe80::5054:ff:fe12:3456%eth0 22"
+    assert told(used) == ["eth0 carries an SSH connection"]

@@ -249,3 +249,19 @@ def test_a_process_that_ended_meanwhile_holds_nothing(used: usedhost.Used) -> No
 def test_no_process_is_read_for_nothing(used: usedhost.Used) -> None:
     host = Closed(root=str(used.root), closed=("/proc",))
     assert use_opened.read_opened(host, use_opened.Places({}), used.snapshot) == use_opened.RawOpened()
+
+
+def test_a_process_that_is_stuck_is_not_waited_for(
+    used: usedhost.Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maps and its command line are read under a lock that it holds; the FIFO keeps its reader as well."""
+    monkeypatch.setattr(use_opened, "_PATIENCE_S", 0.2)
+    used.process(812, "cuda", "/dev/dri/card0")
+    for name in ("maps", "cmdline"):
+        (used.root / f"proc/812/{name}").unlink(missing_ok=True)
+        os.mkfifo(used.root / f"proc/812/{name}")
+    assert told(used) == [
+        "cuda (process 812) has /dev/dri/card0 open",
+        "cannot be told: /proc/812/maps: no answer",
+    ]
+    assert told(used, TWIN) == ["cannot be told: /proc/812/maps: no answer"]

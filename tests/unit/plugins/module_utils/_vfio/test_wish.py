@@ -142,3 +142,19 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
             continue
         assert getattr(selector, kind)
         assert wish.parse_selectors([{option: getattr(selector, kind)}]) == (selector,)
+
+
+@pytest.mark.parametrize(
+    ("text", "driver"),
+    [
+        ("vfio_pci", "vfio-pci"),
+        ("vfio-pci", "vfio-pci"),
+        ("pci_stub", "pci-stub"),
+        ("mlx5-vfio-pci", "mlx5_vfio_pci"),
+        ("auto", "auto"),
+    ],
+)
+def test_a_driver_is_named_as_in_sysfs(text: str, driver: str) -> None:
+    """Under the name of its module driver_override would keep the device from every driver."""
+    (selector,) = wish.parse_selectors([{"address": "01:00.0", "driver": text}])
+    assert selector.driver == driver
