@@ -108,14 +108,13 @@ def _ungrouped(device: pci.PciDevice) -> Answer:
 
 def reset(device: pci.PciDevice, around: Surroundings) -> Answer:
     """A device that cannot be reset carries one guest's state into the next."""
-    if device.reset_methods is None:
+    methods = around.snapshot.resets_alone(device)
+    if methods is None:
         return Answer(UNKNOWN, None, "the kernel does not say how it can be reset")
-    value = list(device.reset_methods)
+    value = list(methods)
     if value:
         return Answer(PASS, value)
-    companions = [
-        d.address for d in around.snapshot.devices.values() if d.card == device.card and d != device
-    ]
+    companions = around.snapshot.bus_mates(device)
     why = "it cannot be reset on its own"
     if companions:
         why += f" and shares its bus with {', '.join(companions)}: a bus reset needs them all"

@@ -171,6 +171,22 @@ class PciSnapshot:
         """Return the IOMMU group of ``device``, if it has one."""
         return (self.groups or {}).get(device.group or "")
 
+    def bus_mates(self, device: PciDevice) -> tuple[str, ...]:
+        """Return the other functions on the bus of ``device``: a reset of the bus resets them too."""
+        bus = device.address.rpartition(":")[0]
+        mates = (name for name in self.devices if name.rpartition(":")[0] == bus and name != device.address)
+        return tuple(sorted(mates))
+
+    def resets_alone(self, device: PciDevice) -> tuple[str, ...] | None:
+        """Return the ways to reset this function and no other, ``None`` when nobody knows.
+
+        Of several functions on a bus the kernel lists ``bus`` for the first, which it looks at before it has
+        found the others (``pci_init_reset_methods``), and refuses it later (``pci_parent_bus_reset``).
+        """
+        if device.reset_methods is None or not self.bus_mates(device):
+            return device.reset_methods
+        return tuple(method for method in device.reset_methods if method != "bus")
+
     def endpoints(self, group: IommuGroup) -> list[PciDevice]:
         """Return the PCI members of ``group`` that are not bridges."""
         members = [self.devices[address] for address in group.devices if address in self.devices]

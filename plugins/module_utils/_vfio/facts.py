@@ -118,7 +118,7 @@ def _of_bound(telling: Telling, decision: Decision, device: pci.PciDevice) -> t.
     origin = decision.after.origin if decision.after else ""
     if decision.waits:
         yield f"waits for the next boot: {decision.waits}"
-    if device.reset_methods == ():
+    if telling.scene.snapshot.resets_alone(device) == ():
         yield "no reset: the kernel cannot reset this function alone, and a guest may find it as the last one left it"
     if origin in telling.builtin:
         yield (

@@ -85,7 +85,15 @@ def test_it_meets_what_the_lab_is_for(result: dict[str, t.Any]) -> None:
     assert {item["id"] for item in result["checks"] if item["status"] in ("warn", "unknown")} == {
         "host.virtual",
         "device.numa_node",
+        "device.reset",
     }
+
+
+def test_a_bus_reset_is_none_where_others_share_the_bus(result: dict[str, t.Any]) -> None:
+    # The kernel lists `bus` for the first function, before it has found the others.
+    found = check(result, "device.reset")
+    assert found["value"]["0000:01:00.0"]["value"] == []
+    assert "0000:01:00.1, 0000:01:00.2" in str(found)
 
 
 def test_an_amd_cpu_under_intels_table(result: dict[str, t.Any]) -> None:

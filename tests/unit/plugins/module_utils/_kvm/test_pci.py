@@ -317,3 +317,22 @@ def test_no_content_upsets_the_reader(
     )
     tree.group("1", reserved=contents.get("resource", b"").decode("latin-1"))
     assert set(read(tree).devices) == {"0000:3b:00.0"}
+
+
+@pytest.mark.parametrize(
+    ("methods", "others", "alone"),
+    [
+        (("bus",), (), ("bus",)),
+        (("flr", "bus"), ("0000:3b:00.1",), ("flr",)),
+        (("bus",), ("0000:3b:02.0",), ()),
+        (("bus",), ("0000:3c:00.0",), ("bus",)),
+        ((), ("0000:3b:00.1",), ()),
+        (None, ("0000:3b:00.1",), None),
+    ],
+)
+def test_a_reset_of_the_bus_is_one_of_all_who_are_on_it(
+    methods: tuple[str, ...] | None, others: tuple[str, ...], alone: tuple[str, ...] | None
+) -> None:
+    device = pci.PciDevice("0000:3b:00.0", reset_methods=methods)
+    devices = {name: pci.PciDevice(name) for name in others}
+    assert pci.PciSnapshot({device.address: device, **devices}).resets_alone(device) == alone
