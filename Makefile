@@ -33,11 +33,11 @@ setup: ## install .venv from the lock files and the system packages of bindep.tx
 check: lint types unit ## lint, types, unit: at most 4 minutes
 
 .PHONY: test
-test: setup-test check browser sanity molecule test-lab ## all that CI runs: at most 45 minutes
+test: setup-test check netns browser sanity molecule test-lab ## all that CI runs: at most 45 minutes
 
 .PHONY: test-full
 test-full: setup ## test, the matrix of controllers, the virtual host with Debian 13 and with a BIOS; writes docs/results/test-full.md
-	@tools/record test-full make --no-print-directory test matrix test-boot test-trial test-vfio test-lab-13 test-lab-bios
+	@tools/record test-full make --no-print-directory test matrix test-boot test-trial test-vfio test-firewall test-lab-13 test-lab-bios
 
 .PHONY: lint
 lint: setup ## ruff, yamllint, ansible-lint, shellcheck, licences, changelog fragments
@@ -54,6 +54,10 @@ types: setup ## mypy, strict
 .PHONY: unit
 unit: setup ## unit tests with branch coverage
 	@tools/timed unit tools/unit $(ARGS)
+
+.PHONY: netns
+netns: setup-test ## what the kernel makes of the rules, in network namespaces of their own
+	@tools/timed netns tools/netns $(ARGS)
 
 .PHONY: browser
 browser: setup-test ## the readiness report, opened in a headless browser
@@ -90,6 +94,10 @@ test-trial: setup-test ## arguments that do not start: the virtual host must fal
 .PHONY: test-vfio
 test-vfio: setup-test ## devices refused, bound, kept over reboots, used by a nested guest, hanging and given back on a virtual host
 	@tools/timed test-vfio tools/run-molecule vfio
+
+.PHONY: test-firewall
+test-firewall: setup-test ## lock-outs refused and rolled back, Docker and libvirt beside the rules, undo and boot on a virtual host
+	@tools/timed test-firewall tools/run-molecule firewall
 
 .PHONY: matrix
 matrix: setup-test ## unit tests with ansible-core 2.21 on Python 3.13, in a Debian 13 tree
