@@ -20,7 +20,7 @@ from ansible_collections.hearth.gpu_host.plugins.plugin_utils import _journal
 from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import html, json, markdown, model
 
 RENDERERS = {"json": json.render, "md": markdown.render, "html": html.render}
-INPUTS = ("preflight", "verify", "declared", "boot", "vfio")
+INPUTS = ("preflight", "verify", "declared", "boot", "vfio", "firewall")
 # Reports are for colleagues to read; they hold no secret.
 READABLE = 0o644
 

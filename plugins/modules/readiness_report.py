@@ -14,7 +14,7 @@ author: hearth.gpu_host maintainers (@hearth)
 description:
   - Writes C(readiness.json), C(readiness.md) and one self-contained page C(readiness.html) about a host on the
     controller. The verdict comes first, then every finding with its remedy, then how the host boots, then the devices
-    that guests get, then a drawing of the machine, then what this run changed.
+    that guests get, then who may reach which service, then a drawing of the machine, then what this run changed.
   - What this run changed is known from the callback C(hearth.gpu_host.changes). Without it the report says that
     changes were not recorded, which does not mean that there were none.
 notes:
@@ -57,6 +57,10 @@ options:
     default: {}
   vfio:
     description: The devices that guests get, as the role C(vfio) exports them in C(vfio_state).
+    type: dict
+    default: {}
+  firewall:
+    description: Who may reach what, as the role C(firewall) exports it in C(firewall_state).
     type: dict
     default: {}
   reboots:

@@ -25,13 +25,14 @@ HOSTS: dict[str, t.Callable[[pathlib.Path], dict[str, t.Any]]] = {
     "pending": lambda _root: report_samples.checked("pass", report_samples.FINDINGS[:3]),
     "rebooting": report_samples.lab,
 }
-# The roles boot and reboot ran on these, and vfio on the last one.
+# The roles boot and reboot ran on these, vfio and firewall on the last one.
 BOOTED: dict[str, dict[str, t.Any]] = {
     "pending": {"boot": report_samples.BOOT, "reboots": [report_samples.reboot()]},
     "rebooting": {
         "boot": report_samples.BOOT,
         "reboots": report_samples.REBOOTS,
         "vfio": report_samples.VFIO,
+        "firewall": report_samples.FIREWALL,
     },
 }
 DRAWN = ("lab", "server", "named")
@@ -158,6 +159,31 @@ def test_the_table_of_the_devices_for_guests_never_scrolls_sideways(
         "[...document.querySelectorAll('#passthrough .scroll')].map(node => [node.scrollWidth, node.clientWidth])"
     )
     assert room[0] <= room[1]
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_the_table_of_who_reaches_what_never_scrolls_sideways(
+    tab: browser.Page, pages: dict[str, pathlib.Path], width: int
+) -> None:
+    tab.open(pages["rebooting"], width)
+    (room,) = tab.evaluate(
+        "[...document.querySelectorAll('#firewall .scroll')].map(node => [node.scrollWidth, node.clientWidth])"
+    )
+    assert room[0] <= room[1]
+
+
+def test_who_reaches_a_service_stands_below_the_name_of_the_zone(
+    tab: browser.Page, pages: dict[str, pathlib.Path]
+) -> None:
+    tab.open(pages["rebooting"], WIDE)
+    heads = rectangles(tab, "#firewall thead th")
+    cells = rectangles(tab, "tr[data-service=ceph-osd] > *")
+    assert len(heads) == len(cells) == 1 + len(report_samples.FIREWALL["zones"]) + 2
+    assert all(head[0] == cell[0] and head[3] <= cell[1] + HAIR for head, cell in zip(heads, cells))
+    assert {cell[1] for cell in cells} == {cells[0][1]}
+    tab.open(pages["rebooting"], NARROW)
+    label = "getComputedStyle(document.querySelector('#firewall td[data-label=storage]'), '::before').content"
+    assert tab.evaluate(label) == '"storage"'
 
 
 def test_wanted_configured_and_effective_stand_side_by_side(

@@ -21,6 +21,7 @@ def render(report: model.Report) -> str:
         _quiet(report),
         _boot(report),
         _passthrough(report),
+        _firewall(report),
         _machine(report),
         _changes(report),
         _declared(report),
@@ -149,6 +150,18 @@ def _passthrough(report: model.Report) -> str:
     heads = ("Address", "Device", "IOMMU group", "Driver wanted", "Driver found", "State", "Why")
     parts = [_table(heads, rows), f"Waits for a reboot: {_safe(report.passthrough.reason)}"]
     return "\n\n".join(["## Passthrough", *parts[: 2 if report.passthrough.reason else 1]]) if rows else ""
+
+
+def _firewall(report: model.Report) -> str:
+    shown = report.firewall
+    rows = [(row.name, row.ports, *(cell.text for cell in row.cells), row.about) for row in shown.rows]
+    parts = [
+        _table(("Service", "Ports", *shown.columns, "Remark"), rows) if rows else "",
+        "\n".join(f"* {_safe(name)}: {_safe(members)}" for name, members in shown.zones),
+        "\n".join(f"* {_safe(note)}" for note in shown.notes),
+        "\n".join(f"* {words.SIGNS[model.WARN]} {_safe(notice)}" for notice in shown.notices),
+    ]
+    return "\n\n".join(["## Firewall", *(part for part in parts if part)]) if shown else ""
 
 
 def _machine(report: model.Report) -> str:

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import (
     boot,
     declared,
+    firewall,
     machine,
     passthrough,
 )
@@ -112,6 +113,7 @@ class Report:
     machine: machine.Machine
     boot: boot.Boot
     passthrough: passthrough.Passthrough
+    firewall: firewall.Firewall
     journal: Data | None
     declared: tuple[declared.Section, ...]
     raw: Data
@@ -203,8 +205,8 @@ def build(host: str, generated: str, predicted: bool, given: Data) -> Report:
     """Build the report.
 
     :param given: ``preflight`` (the result of kvm_check), ``verify`` (role to what its proof found),
-        ``declared`` (what ``declarations`` merged), ``boot``, ``reboots`` and ``vfio`` (what those roles export) and
-        ``journal``; each may be empty or None.
+        ``declared`` (what ``declarations`` merged), ``boot``, ``reboots``, ``vfio`` and ``firewall`` (what those
+        roles export) and ``journal``; each may be empty or None.
     """
     preflight = given.get("preflight") or {}
     booting = boot.build(given.get("boot") or {}, given.get("reboots") or [])
@@ -227,6 +229,7 @@ def build(host: str, generated: str, predicted: bool, given: Data) -> Report:
         machine=hardware,
         boot=booting,
         passthrough=passthrough.build(given.get("vfio") or {}, hardware),
+        firewall=firewall.build(given.get("firewall") or {}),
         journal=given.get("journal"),
         declared=declared.declared_from(given.get("declared") or {}),
         raw=_raw(given),
@@ -244,6 +247,7 @@ def _raw(given: Data) -> Data:
         "boot": given.get("boot") or {},
         "reboots": given.get("reboots") or [],
         "vfio": given.get("vfio") or {},
+        "firewall": given.get("firewall") or {},
     }
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import bench_cases as cases
 import pytest
 import tree
@@ -105,6 +107,23 @@ def test_a_subject_of_several_tasks_takes_their_sum_repeat_by_repeat():
 )
 def test_whoever_fails_or_changes_something_has_no_time(sample, why):
     assert cases.timing(Subject("net"), {"net": [sample]}) == Timing("net", failure=why)
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [(True, Timing("guarded", (1.0,))), (False, Timing("guarded", failure="changed nothing"))],
+)
+def test_what_is_to_change_the_host_has_a_time_only_when_it_does(changed, found):
+    sample = Sample("guarded", "x", 1.0, changed=changed)
+    assert cases.timing(Subject("guarded", changes=True), {"guarded": [sample]}) == found
+
+
+def test_the_policy_that_is_measured_has_as_many_rules_as_its_name_says():
+    play = tree.data("tests/bench/measure.yml")[0]
+    ports = re.fullmatch(r"\{\{ range\((\d+), (\d+)\) \| list \}\}", play["vars"]["bench_ports"])
+    count = (int(ports[2]) - int(ports[1])) * len(play["vars"]["bench_sources"])
+    titles = [case.title for case in cases.CASES if case.ours.name == cases.FIREWALL]
+    assert f"A firewall of {count} rules, nothing to change" in titles
 
 
 def test_a_failure_is_told_even_when_the_later_tasks_never_ran():

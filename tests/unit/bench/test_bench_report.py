@@ -26,6 +26,17 @@ def result(trips=12, **changed):
     return report.HostResult("gpu01", "qemu", timings, trips, ours, theirs)
 
 
+@pytest.mark.parametrize(
+    ("theirs", "word"),
+    [(1.5, "2.00 × (at most"), (30.0, "0.10 × (at most"), (364.0, "0.0082 × (at most 0.01: kept)")],
+)
+def test_a_small_ratio_keeps_the_digits_that_count(theirs, word):
+    loop = Timing(cases.LOOP, (theirs,))
+    assert f"|  | {cases.LOOP} | 1 | {theirs:.2f} | {theirs:.2f}–{theirs:.2f} | {word}" in page(
+        result(loop=loop)
+    )
+
+
 def page(found):
     return report.as_markdown(ABOUT, [found])
 

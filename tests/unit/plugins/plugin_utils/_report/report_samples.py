@@ -203,6 +203,54 @@ VFIO: dict[str, t.Any] = {
 }
 
 
+# What the role `firewall` exports: a service of every kind, and everything that is told beside the table.
+FIREWALL: dict[str, t.Any] = {
+    "zones": {
+        "mgmt": {"sources": ["192.0.2.0/24", "2001:db8:1::/64"]},
+        "storage": {"sources": ["198.51.100.0/24"], "interfaces": ["storage0"]},
+        "guests-of-the-second-floor": {"interfaces": ["br-guests", "br-more"]},
+    },
+    "services": [
+        {"name": "ceph-osd", "ports": ["6800-7568/tcp"], "zones": ["storage", "203.0.113.9/32"]},
+        {"name": "comfyui", "ports": ["8188/tcp"], "zones": ["mgmt"], "published_by": "docker"},
+        {
+            "name": "ssh",
+            "ports": ["22/tcp"],
+            "zones": ["any"],
+            "rate_limit": {"new": "10/minute", "burst": 20},
+        },
+        {"name": f"odd {NASTY}", "ports": ["49152-49215/tcp", "16514/tcp"], "zones": []},
+    ],
+    "owners": {"ceph-osd": ["ceph_cluster"], "comfyui": ["comfyui"], "ssh": ["firewall", "site"]},
+    "management": ["192.0.2.0/24", "2001:db8:1::/64"],
+    "management_ports": ["22/tcp"],
+    "guest_networks": ["virbr+"],
+    "blocklist": ["203.0.113.128/25"],
+    "families": ["ipv4", "ipv6"],
+    "default_input": "drop",
+    "default_forward": "drop",
+    "persist": "unit",
+    "backend": "nft",
+    "foreign": [
+        {"family": 4, "chain": "DOCKER-USER", "owner": "docker"},
+        {"family": 4, "chain": "DOCKER", "owner": "docker"},
+        {"family": 6, "chain": NASTY, "owner": None},
+    ],
+    "warnings": [f"nftables.service is enabled {NASTY}"],
+    "objections": [
+        {
+            "name": "foreign_above",
+            "family": 4,
+            "message": "a rule accepts all",
+            "remedy": "x",
+            "allowed": True,
+        },
+        {"name": "management", "family": 6, "message": "not told", "remedy": "x", "allowed": False},
+    ],
+    "confirmed": True,
+}
+
+
 def reboot(status: str = "pending", name: str = "kernel-args", **more: t.Any) -> dict[str, t.Any]:
     """Return a request of the ledger, judged, as the role `reboot` exports it."""
     return {

@@ -19,7 +19,7 @@ from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import htm
 from ansible_collections.hearth.gpu_host.plugins.plugin_utils._report import model
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-SECTIONS = ["attention", "boot", "passthrough", "machine", "changes", "declared"]
+SECTIONS = ["attention", "boot", "passthrough", "firewall", "machine", "changes", "declared"]
 # What breaks pages: ends of every context that text stands in. The letters keep it from being empty or a known word.
 MARKUP = (
     "<script>alert(1)</script>",
@@ -77,7 +77,10 @@ def read(**given: t.Any) -> Reader:
 def report(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> model.Report:
     if request.param == "rebooting":
         return report_samples.build(
-            boot=report_samples.BOOT, reboots=report_samples.REBOOTS, vfio=report_samples.VFIO
+            boot=report_samples.BOOT,
+            reboots=report_samples.REBOOTS,
+            vfio=report_samples.VFIO,
+            firewall=report_samples.FIREWALL,
         )
     preflight = {
         "plain": report_samples.checked,
@@ -109,7 +112,11 @@ def test_ids_are_unique(report: model.Report) -> None:
 
 
 def test_the_verdict_comes_first_and_the_order_is_kept() -> None:
-    text = page.render(report_samples.build(boot=report_samples.BOOT, vfio=report_samples.VFIO))
+    text = page.render(
+        report_samples.build(
+            boot=report_samples.BOOT, vfio=report_samples.VFIO, firewall=report_samples.FIREWALL
+        )
+    )
     places = [text.index("<h1>"), *(text.index(f'<section id="{name}"') for name in SECTIONS)]
     assert places == sorted(places)
     assert "Not ready" in Reader(text).text
@@ -187,6 +194,28 @@ def test_nothing_that_a_host_says_becomes_markup(said: str) -> None:
                 | {"iommu_group": said, "warnings": [said], "obstacles": [{"kind": said, "what": said}]}
             ],
             "reason": said,
+        },
+        "firewall": {
+            "zones": {said: {"sources": [said], "interfaces": [said]}},
+            "services": [
+                {
+                    "name": said,
+                    "ports": [said],
+                    "zones": [said],
+                    "published_by": said,
+                    "rate_limit": {"new": said},
+                },
+                {"name": "loose", "ports": [], "zones": ["203.0.113.9/32"]},
+            ],
+            "owners": {said: [said]},
+            "management": ["mgmt"],
+            "guest_networks": [said],
+            "blocklist": [said],
+            "families": [said],
+            "backend": said,
+            "foreign": [{"owner": said}],
+            "warnings": [said],
+            "objections": [{"name": said, "message": said, "allowed": True}],
         },
         "reboots": [
             dict.fromkeys(("name", "reason", "requested_by", "since", "status"), said) | {"lacking": [said]}
@@ -300,3 +329,15 @@ def test_every_device_for_guests_stands_there_with_its_drivers_and_why() -> None
     assert "Waits for a reboot: 0000:86:00.0 (nvidia is known to hang" in reader.text
     assert "Waits for a reboot" not in read(vfio={**report_samples.VFIO, "reason": ""}).text
     assert "passthrough" not in read().values("id")
+
+
+def test_every_service_stands_there_with_who_reaches_it() -> None:
+    reader = read(firewall=report_samples.FIREWALL)
+    names = [item["name"] for item in report_samples.FIREWALL["services"]]
+    assert reader.values("data-service") == ["management", *names]
+    assert "open, at most 10/minute new from one source" in reader.text
+    assert (
+        "nftables.service is enabled" in reader.text
+        and "Everything else to this host is dropped." in reader.text
+    )
+    assert "firewall" not in read().values("id")

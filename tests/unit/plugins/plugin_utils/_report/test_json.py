@@ -54,3 +54,9 @@ def test_it_has_the_devices_for_guests_as_they_were_given() -> None:
     data = standard.loads(json.render(report_samples.build(vfio=report_samples.VFIO)))
     assert data["vfio"] == report_samples.VFIO
     assert standard.loads(json.render(report_samples.build()))["vfio"] == {}
+
+
+def test_it_has_the_firewall_as_it_was_given() -> None:
+    data = standard.loads(json.render(report_samples.build(firewall=report_samples.FIREWALL)))
+    assert data["firewall"] == report_samples.FIREWALL
+    assert standard.loads(json.render(report_samples.build()))["firewall"] == {}

@@ -25,7 +25,11 @@ def test_every_finding_stands_there_once(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_order_is_that_of_the_page() -> None:
-    text = markdown.render(report_samples.build(boot=report_samples.BOOT, vfio=report_samples.VFIO))
+    text = markdown.render(
+        report_samples.build(
+            boot=report_samples.BOOT, vfio=report_samples.VFIO, firewall=report_samples.FIREWALL
+        )
+    )
     heads = re.findall(r"^#{1,2} (.*)$", text, re.MULTILINE)
     assert heads[0] == "Readiness of lab1"
     assert [
@@ -34,6 +38,7 @@ def test_the_order_is_that_of_the_page() -> None:
             "What needs attention",
             "Boot",
             "Passthrough",
+            "Firewall",
             "The machine",
             "What this run changed",
             "Declared for this host",
@@ -46,7 +51,10 @@ def test_tables_stay_tables() -> None:
     """A cell with a bar, a line break or markup in it must not become another cell."""
     text = markdown.render(
         report_samples.build(
-            boot=report_samples.BOOT, reboots=report_samples.REBOOTS, vfio=report_samples.VFIO
+            boot=report_samples.BOOT,
+            reboots=report_samples.REBOOTS,
+            vfio=report_samples.VFIO,
+            firewall=report_samples.FIREWALL,
         )
     )
     for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
@@ -157,3 +165,20 @@ def test_devices_for_guests_are_rows_with_what_they_wait_for() -> None:
     assert "## Passthrough" not in markdown.render(report_samples.build())
     calm = markdown.render(report_samples.build(vfio={**report_samples.VFIO, "reason": ""}))
     assert "Waits for a reboot" not in calm
+
+
+def test_services_are_rows_and_zones_are_columns() -> None:
+    text = markdown.render(report_samples.build(firewall=report_samples.FIREWALL))
+    head = "| Service | Ports | mgmt | guests-of-the-second-floor | storage | networks | any | Remark |"
+    assert head in text
+    assert (
+        "| management | 22/tcp | always | closed | closed | closed | closed | before every other rule |"
+        in text
+    )
+    assert (
+        "| ceph-osd | 6800-7568/tcp | closed | closed | open | open: 203.0.113.9/32 | closed | ceph_cluster |"
+        in text
+    )
+    assert "* storage: 198.51.100.0/24 on storage0" in text
+    assert "* ! foreign_above was lifted: a rule accepts all" in text
+    assert "## Firewall" not in markdown.render(report_samples.build())
