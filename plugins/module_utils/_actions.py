@@ -19,7 +19,6 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils import _textfile
 from ansible_collections.hearth.gpu_host.plugins.module_utils._command import DEFAULT_TIMEOUT_S
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import EffectError, HearthError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
@@ -53,6 +52,9 @@ class Untouchable(EffectError):
         self.subjects = frozenset(subjects)
 
 
+# What only an action needs that is performed is imported there: most runs perform none.
+
+
 @dataclasses.dataclass(frozen=True)
 class WriteFile(Action):
     """Replace a whole file atomically; the previous content is kept as a backup."""
@@ -65,6 +67,8 @@ class WriteFile(Action):
         return f"write {self.path} ({self.mode:04o})"
 
     def perform(self, host: Host) -> None:
+        from ansible_collections.hearth.gpu_host.plugins.module_utils import _textfile
+
         _textfile.replace(host, self.path, self.content, self.mode)
 
 
@@ -78,6 +82,8 @@ class RemoveFile(Action):
         return f"remove {self.path}"
 
     def perform(self, host: Host) -> None:
+        from ansible_collections.hearth.gpu_host.plugins.module_utils import _textfile
+
         _textfile.remove(host, self.path)
 
 

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 import subprocess
@@ -20,8 +19,7 @@ DEFAULT_TIMEOUT_S = 60.0
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclasses.dataclass(frozen=True)
-class Completed:
+class Completed(t.NamedTuple):
     """A finished command: exit status and both streams as text."""
 
     rc: int

@@ -22,11 +22,18 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Gate, Lock
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import HearthError, VerifyError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
-from ansible_collections.hearth.gpu_host.plugins.module_utils._lock import hold_host
 
 Raw = t.TypeVar("Raw")
 Model = t.TypeVar("Model")
 Params = t.Mapping[str, t.Any]
+
+
+def hold_host(host: Host) -> t.ContextManager[None]:
+    """Hold the host while effects happen (``_lock.hold_host``)."""
+    # Imported when there are effects: each module is compiled anew in every run, and most runs change nothing.
+    from ansible_collections.hearth.gpu_host.plugins.module_utils import _lock
+
+    return _lock.hold_host(host)
 
 
 @dataclasses.dataclass(frozen=True)

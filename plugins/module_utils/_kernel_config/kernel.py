@@ -11,7 +11,6 @@ import posixpath
 import re
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._declarations.model import normal
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 
 MODULES_DIR = "/lib/modules"
@@ -33,7 +32,8 @@ def installed_kernels(host: Host) -> tuple[str, ...]:
 def module_name(path: str) -> str | None:
     """Return the name of the module in a file, in normal form; ``None`` for other files."""
     name, count = _SUFFIX.subn("", posixpath.basename(path))
-    return normal(name) if count else None
+    # As declarations have it, too, whose model is too much to compile for this.
+    return name.replace("-", "_") if count else None
 
 
 def loadable(host: Host, kernel: str) -> frozenset[str]:

@@ -32,6 +32,10 @@ _SERIAL_CAPABILITY = 0x0003
 _EXTENDED_START, _CONFIG_END = 0x100, 0x1000
 
 
+# Named tuples where they do: a dataclass takes five times as long to make, and every run makes all of them anew.
+# Not for Bar, as a tuple has an ``index`` of its own, nor for what is replaced field by field.
+
+
 @dataclasses.dataclass(frozen=True)
 class Bar:
     """One memory or I/O window of a device; indexes 0-5 are its own, 7-12 those of its VFs."""
@@ -57,8 +61,7 @@ class Bar:
         return bool(self.flags & _FLAG_MEMORY) and (self.start == 0 or bool(self.flags & _FLAG_UNSET))
 
 
-@dataclasses.dataclass(frozen=True)
-class Link:
+class Link(t.NamedTuple):
     """A PCI Express link: speeds in GT/s, widths in lanes, ``None`` when not known."""
 
     speed: float | None = None
@@ -67,8 +70,7 @@ class Link:
     max_width: int | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Sriov:
+class Sriov(t.NamedTuple):
     """What a physical function says of its virtual functions."""
 
     total: int
@@ -122,8 +124,7 @@ class PciDevice:
         return wanted and self.physfn is None and not _BMC_DISPLAYS.match(self.ids)
 
 
-@dataclasses.dataclass(frozen=True)
-class Region:
+class Region(t.NamedTuple):
     """A reserved address range of a group; kind is direct, direct-relaxable, reserved or msi."""
 
     start: int
@@ -131,8 +132,7 @@ class Region:
     kind: str
 
 
-@dataclasses.dataclass(frozen=True)
-class IommuGroup:
+class IommuGroup(t.NamedTuple):
     """What the IOMMU cannot tell apart. ``others`` are its members that are not PCI devices."""
 
     number: str

@@ -18,7 +18,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.pci_sysfs import complete, read_pci_ids
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.unreadable import unreadable
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov import model
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import DEVICES, hung_marks
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import DEVICES, hung_marks
 
 # Ports of a switch inside the device stand for its VFs and hang below the same PCI function.
 _REPRESENTOR = re.compile(r"(c\d+)?pf\d+(vf|sf)\d+", re.ASCII)

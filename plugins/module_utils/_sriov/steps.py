@@ -16,7 +16,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Eff
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov import files
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sriov.model import AUTOPROBE, NUMBER
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import DEVICES
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import DEVICES
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.steps import DeviceStep
 
 _ATTRIBUTES = {NUMBER: "sriov_numvfs", AUTOPROBE: "sriov_drivers_autoprobe"}

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import typing as t
 
-from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Gate, Untouchable
+from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Gate, Untouchable
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import HearthError, Refusal
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._module import Capability, Plan
@@ -23,18 +23,21 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import (
     rules,
     survey,
 )
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.judge import Evidence, changing, judge
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.plan import (
     Loaded,
     Seats,
     Texts,
-    plan_effects,
     wanted_record,
     wanted_rules,
     wanted_seats,
     wanted_text,
 )
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import BIND, Decision, Scene
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import (
+    BIND,
+    Decision,
+    Scene,
+    changing,
+)
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.task import (
     LEDGER,
     REQUEST,
@@ -43,6 +46,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.task import 
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.judge import Evidence
     from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.request import Desk, RawDesk
 
 HANGS = "its driver does not let go of it"
@@ -57,7 +61,7 @@ class Raw:
     decisions: tuple[Decision, ...]
     loaded: Loaded = Loaded()
     builtin: frozenset[str] = frozenset()
-    evidence: Evidence = Evidence()
+    evidence: Evidence | None = None
     cdevs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     rivals: t.Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     desk: RawDesk | None = None
@@ -118,7 +122,7 @@ class VfioBind(Capability[Raw, State]):
             decisions,
             loaded=survey.read_loaded(self.host, decisions),
             builtin=survey.read_builtin(self.host, decisions),
-            evidence=_read_evidence(self.host, scene, addresses) if addresses else Evidence(),
+            evidence=_read_evidence(self.host, scene, addresses) if addresses else None,
             cdevs={
                 d.address: survey.read_cdev(self.host, d.address) for d in decisions if "vfio" in d.before
             },
@@ -163,7 +167,7 @@ class VfioBind(Capability[Raw, State]):
     def plan(self, current: State) -> Plan[State]:
         """Refuse, or decide in which order everything happens."""
         raw, task = current.raw, self._task
-        lifted = judge(task, raw.scene, raw.decisions, raw.evidence) if task.manages else ()
+        lifted = self._judge(raw) if task.manages else ()
         wanted = wanted_record(raw.scene, raw.decisions)
         after = State(
             wanted,
@@ -176,12 +180,31 @@ class VfioBind(Capability[Raw, State]):
         )
         if not task.manages:
             return Plan((), current, self._facts(current, current, ()))
-        actions = plan_effects(task, raw.scene, raw.decisions, raw.texts, raw.loaded, _consoles(raw))
+        actions = self._effects(raw, after)
         if current.desk is not None:
             changed = any(decision.waits and decision.fresh for decision in raw.decisions)
             asked, desk = current.desk.plan(changed, self.host.now())
             actions, after = (*asked, *actions), dataclasses.replace(after, desk=desk)
         return Plan(actions, after, self._facts(current, after, lifted))
+
+    def _judge(self, raw: Raw) -> tuple[model.Obstacle, ...]:
+        # Where nothing changes, nothing is judged: such a run, which most are, goes without compiling all of that.
+        if all(decision.settled for decision in raw.decisions):
+            return ()
+        from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import judge as judges
+
+        return judges.judge(self._task, raw.scene, raw.decisions, raw.evidence or judges.Evidence())
+
+    def _effects(self, raw: Raw, after: State) -> tuple[Action, ...]:
+        text = wanted_text(self._task, raw.scene, raw.texts, after.record)
+        # As above: the steps and what they need are only for a run that takes some.
+        if Texts(text, after.rules) == raw.texts and not any(decision.changes for decision in raw.decisions):
+            return ()
+        from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import effects
+
+        return effects.plan_effects(
+            self._task, raw.scene, raw.decisions, raw.texts, raw.loaded, _consoles(raw)
+        )
 
     def _facts(self, current: State, after: State, lifted: tuple[model.Obstacle, ...]) -> dict[str, t.Any]:
         raw = current.raw
@@ -255,5 +278,7 @@ def _name_nodes(host: Host, device: dict[str, t.Any], performed: bool) -> None:
 
 def _consoles(raw: Raw) -> dict[str, str]:
     """Return the console drivers that have to let go of displays that are taken now, each with such a display."""
+    if raw.evidence is None:
+        return {}
     live = [d.address for d in raw.decisions if d.verb == BIND and d.moves and d.before]
     return {name: address for address in reversed(live) for name in raw.evidence.consoles.get(address, ())}

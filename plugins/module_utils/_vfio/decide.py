@@ -236,8 +236,4 @@ def _returned(task: Task, scene: Scene, member: model.Member) -> Decision:
 
 def is_ours(decision: Decision) -> bool:
     """Tell whether something of ours is on a device that goes back: our driver, our override, or no driver at all."""
-    entry = decision.entry
-    if entry is None:
-        return False
-    bound = decision.before == entry.driver != entry.origin
-    return bound or decision.overridden or (not decision.before and bool(entry.origin))
+    return decision.held or decision.overridden or decision.missed

@@ -26,17 +26,16 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import
 _VFIO = "vfio"
 
 
-@dataclasses.dataclass(frozen=True)
-class Telling:
+class Telling(t.NamedTuple):
     """What is told from: the decisions, the devices afterwards, and what was found on the way."""
 
     scene: Scene
     decisions: tuple[Decision, ...]
     seats: Seats
-    lifted: tuple[model.Obstacle, ...] = ()
-    builtin: frozenset[str] = frozenset()
-    cdevs: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    rivals: t.Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    lifted: tuple[model.Obstacle, ...]
+    builtin: frozenset[str]
+    cdevs: t.Mapping[str, str]
+    rivals: t.Mapping[str, tuple[str, ...]]
 
 
 def devices(telling: Telling) -> list[dict[str, t.Any]]:

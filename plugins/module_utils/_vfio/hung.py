@@ -13,17 +13,9 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils import _textfile
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Untouchable
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import WriteBlocked
-
-DEVICES = "/sys/bus/pci/devices"
-# On a file system in memory: the mark and what it tells about end together.
-MARKS = "/run/hearth/vfio-hung"
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import DEVICES, MARKS
 
 _GROUPS = "/sys/kernel/iommu_groups"
-
-
-def hung_marks(host: Host) -> dict[str, str]:
-    """Return what hangs since this boot: by address, what was done to it and since when."""
-    return {name: host.text(f"{MARKS}/{name}") or "" for name in host.listdir(MARKS) if name[0] != "."}
 
 
 def mark_hung(host: Host, address: str, what: str, blocked: WriteBlocked) -> Untouchable:

@@ -3,7 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to the collection: may change in any release.
-"""Whether what was decided may happen: everything that speaks against it, before the first write. Pure."""
+"""Whether what was decided may happen: everything that speaks against it, before the first write. Pure.
+
+Imported when a decision is not settled, which is what :class:`Decision` tells: nothing speaks against leaving
+everything as it is.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +49,6 @@ class Evidence:
     consoles: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
 
 
-def changing(decisions: t.Iterable[Decision]) -> tuple[str, ...]:
-    """Return the devices to look at: those that lose a driver, now or at the next boot."""
-    return tuple(decision.address for decision in decisions if _is_judged(decision))
-
-
 def judge(
     task: Task,
     scene: Scene,
@@ -69,13 +68,6 @@ def judge(
     if not task.persistent:
         _refuse_in_vain(scene, decisions)
     return tuple(dict.fromkeys(found))
-
-
-def _is_judged(decision: Decision) -> bool:
-    """Tell whether a decision has to be judged: what is bound already is not judged again."""
-    if decision.verb == BIND:
-        return decision.changes and decision.before != decision.member.driver
-    return decision.verb == RETURN and decision.live
 
 
 def _strangers(scene: Scene, decisions: t.Iterable[Decision]) -> t.Iterator[model.Obstacle]:
@@ -98,7 +90,7 @@ def _of_binding(
     decisions: t.Sequence[Decision],
     evidence: Evidence,
 ) -> list[model.Obstacle]:
-    judged = {d.address: d for d in decisions if d.verb == BIND and _is_judged(d)}
+    judged = {d.address: d for d in decisions if d.verb == BIND and d.judged}
     members = [d.member for d in decisions if d.address in judged or _closes(scene, d, judged)]
     static = gates.static_uses(scene.snapshot, members)
     every = {m.address: [*static.get(m.address, ()), *evidence.uses.get(m.address, ())] for m in members}
@@ -142,7 +134,7 @@ def _of_returning(
     decisions: t.Iterable[Decision],
     evidence: Evidence,
 ) -> list[model.Obstacle]:
-    members = [d.member for d in decisions if d.verb == RETURN and _is_judged(d)]
+    members = [d.member for d in decisions if d.verb == RETURN and d.judged]
     found = [
         *gates.final_obstacles(scene.snapshot, members, evidence.situation),
         *gates.use_obstacles(members, evidence.uses),

@@ -13,8 +13,8 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Ac
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import EffectError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import record
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import driver_of, override_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.model import Entry
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.steps import driver_of, override_of
 
 
 @dataclasses.dataclass(frozen=True)

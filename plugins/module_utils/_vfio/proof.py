@@ -16,6 +16,7 @@ import struct
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import VerifyError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import cdev_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.model import PORT_DRIVERS
 
 # include/uapi/linux/vfio.h: struct vfio_group_status {argsz, flags}, and what the kernel puts into its flags.
@@ -80,9 +81,3 @@ class ProveGroup(Action):
         others = {driver for driver in drivers.values() if "vfio" not in driver} - {"", *PORT_DRIVERS}
         nodes = [cdev_of(host, f"{folder}/{name}") for name in bound]
         return bool(bound) and not others and all(node and host.exists(node) for node in nodes)
-
-
-def cdev_of(host: Host, folder: str) -> str:
-    """Return the device node of its own that VFIO gives a bound device where the kernel has IOMMUFD."""
-    names = host.listdir(f"{folder}/vfio-dev")
-    return f"/dev/vfio/devices/{names[0]}" if names else ""

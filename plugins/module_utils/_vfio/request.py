@@ -18,8 +18,8 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Ac
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot import book as books
 from ansible_collections.hearth.gpu_host.plugins.module_utils._reboot import ledger
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import DRIVERS
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import BIND, STAY, Decision
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.steps import DRIVERS
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.task import REQUEST
 
 HUNG_REQUEST = "vfio-hung"

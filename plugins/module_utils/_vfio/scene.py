@@ -84,6 +84,17 @@ class Decision:
         }
 
     @property
+    def held(self) -> bool:
+        """Tell whether our driver has it, and that is not the one that it had before."""
+        entry = self.entry
+        return entry is not None and self.before == entry.driver != entry.origin
+
+    @property
+    def missed(self) -> bool:
+        """Tell whether nothing has it now, and a driver had it before."""
+        return self.entry is not None and bool(self.entry.origin) and not self.before
+
+    @property
     def moves(self) -> bool:
         """Tell whether a device that is bound gets another driver now, and not only its override back."""
         return self.live and self.before != self.member.driver
@@ -92,3 +103,20 @@ class Decision:
     def changes(self) -> bool:
         """Tell whether this task changes anything about it: its driver, or what every boot does."""
         return self.live or self.fresh
+
+    @property
+    def judged(self) -> bool:
+        """Tell whether it has to be judged, as it loses a driver: what is bound already is not judged again."""
+        if self.verb == BIND:
+            return self.changes and self.before != self.member.driver
+        return self.verb == RETURN and self.live
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether nothing can speak against it: nothing changes or waits, and it is no bridge that was chosen."""
+        return not (self.changes or self.waits or (self.member.chosen and not self.member.binds))
+
+
+def changing(decisions: t.Iterable[Decision]) -> tuple[str, ...]:
+    """Return the devices to look at: those that lose a driver, now or at the next boot."""
+    return tuple(decision.address for decision in decisions if decision.judged)

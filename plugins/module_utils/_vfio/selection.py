@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Contradiction, Refusal
@@ -79,8 +78,7 @@ def excluded(
     return frozenset(address for selector in exclude for address in search(selector))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Search:
+class _Search(t.NamedTuple):
     """Find the addresses that a selector matches."""
 
     snapshot: pci.PciSnapshot

@@ -13,8 +13,8 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm import cpu
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kvm.iommu_evidence import read_remapped
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import hung_marks
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.gates import Situation
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import hung_marks
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.places import resolved
 
 _DEVICES = "/sys/bus/pci/devices"

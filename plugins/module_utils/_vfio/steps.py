@@ -19,16 +19,21 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Ac
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import EffectError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import WriteBlocked
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import DEVICES, mark_hung
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import (
+    DEVICES,
+    DRIVERS,
+    driver_of,
+    has_driver,
+    override_of,
+)
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import mark_hung
 
 DEADLINE_S = 30.0
 # A driver that takes a device may start its firmware or reset it first, and comes back all the same.
 START_S = 180.0
-DRIVERS = "/sys/bus/pci/drivers"
 
 _PROBE = "/sys/bus/pci/drivers_probe"
 _CONSOLES = "/sys/class/vtconsole"
-_UNSET = "(null)"
 # A driver looks after each of its devices before modprobe returns: minutes where there are many of them.
 _LOAD_S = 600.0
 # drivers/base/dd.c, drivers/vfio/pci/vfio_pci_core.c, drivers/iommu/iommu.c
@@ -39,25 +44,6 @@ _REFUSED = {
     errno.ENOENT: "the driver is not loaded",
     errno.EAGAIN: "the driver waits for another device",
 }
-
-
-def driver_of(host: Host, address: str) -> str:
-    """Return the driver that has a device, empty for none."""
-    return host.link(f"{DEVICES}/{address}/driver") or ""
-
-
-def override_of(host: Host, address: str) -> str:
-    """Return the driver that alone may have a device, empty for any.
-
-    Not to be called for a device that hangs: reading this takes the lock of the device.
-    """
-    text = host.text(f"{DEVICES}/{address}/driver_override") or ""
-    return "" if text == _UNSET else text
-
-
-def has_driver(host: Host, driver: str) -> bool:
-    """Tell whether a driver of the PCI bus is there, loaded or built in."""
-    return host.exists(f"{DRIVERS}/{driver}")
 
 
 class DeviceStep(Action):

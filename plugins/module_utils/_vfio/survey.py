@@ -15,12 +15,17 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host,
 from ansible_collections.hearth.gpu_host.plugins.module_utils._kernel_config import kernel
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci, pci_sysfs
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci.unreadable import unreadable
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import model, record, rules, steps
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import model, record, rules
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.decide import decide, members_of
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import (
+    DEVICES,
+    DRIVERS,
+    cdev_of,
+    has_driver,
+    hung_marks,
+)
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.groups import resolve_driver
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.hung import DEVICES, hung_marks
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.plan import TYPE1, Loaded, Texts
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.proof import cdev_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import BIND, Decision, Scene
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.selection import identity
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.task import Task
@@ -90,7 +95,7 @@ def read_loaded(host: Host, decisions: t.Iterable[Decision]) -> Loaded:
     live = [decision for decision in decisions if decision.live]
     names = {d.member.driver if d.verb == BIND else d.entry.origin if d.entry else "" for d in live} - {""}
     return Loaded(
-        frozenset(name for name in names if steps.has_driver(host, name)),
+        frozenset(name for name in names if has_driver(host, name)),
         # A kernel that has IOMMUFD may come without the older interface.
         not live or kernel.is_loaded(host, TYPE1) or host.exists(_IOMMUFD),
     )
@@ -102,7 +107,7 @@ def read_builtin(host: Host, decisions: t.Iterable[Decision]) -> frozenset[str]:
     if not names:
         return frozenset()
     builtin = kernel.builtin(host, kernel.running_kernel(host))
-    modules = {name: host.link(f"{steps.DRIVERS}/{name}/module") or name for name in names}
+    modules = {name: host.link(f"{DRIVERS}/{name}/module") or name for name in names}
     return frozenset(name for name, module in modules.items() if module.replace("-", "_") in builtin)
 
 

@@ -29,17 +29,14 @@ KINDS = (
 _CLASS = "class_code"
 _ADDRESSES = ("address", "parent", "virtfns_of")
 _HEX = "[0-9a-f]"
-# Kind: what it looks like, and an example.
+# Kind: what it looks like, and an example. Compiled when it is needed, as a task has one or two kinds.
 _GRAMMARS = {
-    "vendor_device": (
-        re.compile(f"{_HEX}{{4}}:{_HEX}{{4}}(:{_HEX}{{4}}:{_HEX}{{4}})?", re.ASCII),
-        "'10de:2330'",
-    ),
-    _CLASS: (re.compile(f"({_HEX}{_HEX}){{1,3}}", re.ASCII), "'0302', in quotes"),
-    "slot": (re.compile(r"[^\s/]{1,64}"), "'5', as in /sys/bus/pci/slots"),
-    "iommu_group": (re.compile(r"\d{1,9}", re.ASCII), "'15'"),
+    "vendor_device": (f"(?a:{_HEX}{{4}}:{_HEX}{{4}}(:{_HEX}{{4}}:{_HEX}{{4}})?)", "'10de:2330'"),
+    _CLASS: (f"(?a:({_HEX}{_HEX}){{1,3}})", "'0302', in quotes"),
+    "slot": (r"[^\s/]{1,64}", "'5', as in /sys/bus/pci/slots"),
+    "iommu_group": (r"(?a:\d{1,9})", "'15'"),
     "gpu_uuid": (
-        re.compile(f"gpu-{_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}", re.ASCII),
+        f"(?a:gpu-{_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}})",
         "'GPU-5fd4f087-86f3-7a43-b711-4771313afc50'",
     ),
 }
@@ -91,14 +88,14 @@ def _value(kind: str, text: str) -> str:
         return pci.normalise(text)
     grammar, example = _GRAMMARS[kind]
     value = text.strip() if kind == "slot" else text.strip().lower()
-    if not grammar.fullmatch(value):
+    if not re.fullmatch(grammar, value):
         raise ParseError(f"{text!r} is no {_option(kind)} to select by.", f"write it like {example}")
     return f"GPU-{value[4:]}" if kind == "gpu_uuid" else value
 
 
 def _ids(option: str, text: str) -> str:
     value = text.strip().lower()
-    if not _GRAMMARS["vendor_device"][0].fullmatch(value):
+    if not re.fullmatch(_GRAMMARS["vendor_device"][0], value):
         raise ParseError(
             f"{text!r} are no ids to {option}.",
             "write vendor:device or all four, such as '10de:2330:10de:16c1'",

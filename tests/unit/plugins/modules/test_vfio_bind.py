@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pathlib
+import subprocess
+import sys
+import textwrap
 import typing as t
 
 import pytest
@@ -54,6 +59,39 @@ def test_a_fresh_card_is_bound_whole_companions_first_and_a_second_run_changes_n
         f"write {RULES} (0644)",
     ]
     assert task.asked == ["13"]
+
+
+RUN = textwrap.dedent(
+    """
+    import atexit, json, sys
+    from ansible.module_utils.testing import patch_module_args
+    from ansible_collections.hearth.gpu_host.plugins.module_utils import _host, _module
+    from ansible_collections.hearth.gpu_host.plugins.modules import vfio_bind
+
+    _module.Host = lambda: _host.Host(root=sys.argv[1])
+    atexit.register(lambda: print(json.dumps(sorted(sys.modules))))
+    with patch_module_args(json.loads(sys.argv[2])):
+        vfio_bind.main()
+    """
+)
+
+
+def test_a_run_that_changes_nothing_does_not_compile_what_changes(task: Task) -> None:
+    """A host compiles each module anew in each run, and most runs change nothing."""
+    task(**MINE)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(task.kernel.root), json.dumps(MINE)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    result, modules = (json.loads(line) for line in done.stdout.splitlines() if line)
+    assert result["changed"] is False
+    ours = {name.rpartition("module_utils.")[2] for name in modules if "gpu_host" in name}
+    assert "_vfio.decide" in ours
+    assert not ours & {f"_vfio.{name}" for name in ("effects", "steps", "judge", "gates", "use", "request")}
+    assert not ours & {"_lock", "_textfile", "_declarations.model"}
 
 
 def test_what_is_told_of_a_bound_device(task: Task) -> None:

@@ -29,7 +29,7 @@ from vfio_main import (
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._actions import Action, Gate
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import unreadable
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import capability, evidence
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import effects, evidence
 
 HOST_DRIVERS = ["snd_hda_intel", "xhci_hcd", "bochs-drm"]
 FOLDER = "/sys/devices/pci0000:00/0000:00:10.0/0000:01:00.0"
@@ -316,14 +316,14 @@ def test_what_another_play_recorded_meanwhile_is_not_lost(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two plays decide at the same time, and then wait for the lock one after the other."""
-    plan = capability.plan_effects
+    plan = effects.plan_effects
 
     def overtaken(*arguments: t.Any) -> tuple[Action, ...]:
-        monkeypatch.setattr(capability, "plan_effects", plan)
+        monkeypatch.setattr(effects, "plan_effects", plan)
         assert task(devices=[{"address": TWIN}])["changed"] is True
         return plan(*arguments)
 
-    monkeypatch.setattr(capability, "plan_effects", overtaken)
+    monkeypatch.setattr(effects, "plan_effects", overtaken)
     result = task(**MINE)
     assert f"{RECORD} has changed since this task read it" in result["msg"]
     assert task.drivers(*CARD) == HOST_DRIVERS

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import Contradiction
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import (
     decide,
+    effects,
     model,
     plan,
     record,
@@ -23,8 +25,14 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import (
     scene,
     task,
 )
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.judge import Evidence, changing, judge
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import BIND, FORGET, RETURN, STAY
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.judge import Evidence, judge
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.scene import (
+    BIND,
+    FORGET,
+    RETURN,
+    STAY,
+    changing,
+)
 
 BOOT = "5f0e8a2c-8c1f-4c57-9d0e-0d9a4d9f6a11"
 GPU, AUDIO, OTHER = "0000:01:00.0", "0000:01:00.1", "0000:02:00.0"
@@ -127,7 +135,8 @@ def test_done_is_done(where: scene.Scene, wanted: task.Task, exclusive: bool) ->
     assert plan.wanted_record(later, again) == after
     assert plan.wanted_rules(wanted, later, again, texts(later), after) == text
     assert (
-        plan.plan_effects(wanted, later, again, texts(later), plan.Loaded(frozenset({"vfio-pci"})), {}) == ()
+        effects.plan_effects(wanted, later, again, texts(later), plan.Loaded(frozenset({"vfio-pci"})), {})
+        == ()
     )
 
 
@@ -181,7 +190,7 @@ def test_a_listed_device_that_is_gone_for_now_stays_on_record_though_the_list_is
 
 
 def test_a_stranger_is_not_given_back_but_forgotten() -> None:
-    other = dataclasses.replace(IDS, device="2331")
+    other = IDS._replace(device="2331")
     where = setting([device(GPU, "vfio-pci", "vfio-pci")], [entry(GPU, identity=other)])
     found = decisions(where, selectors=None, absent=True)
     assert (found[GPU].verb, found[GPU].live, found[GPU].after) == (FORGET, False, None)
@@ -196,7 +205,7 @@ def test_a_rule_of_ours_whose_record_is_lost_is_no_driver_of_the_host() -> None:
 
 def test_a_rule_for_another_device_tells_nothing_of_the_one_that_is_there_now() -> None:
     where = setting([device(GPU, "vfio-pci", "vfio-pci")])
-    other = rules.Bound(GPU, dataclasses.replace(IDS, device="2331"), "vfio-pci")
+    other = rules.Bound(GPU, IDS._replace(device="2331"), "vfio-pci")
     after = decisions(dataclasses.replace(where, rules={GPU: other}))[GPU].after
     assert after is not None and (after.origin, after.origin_override) == ("vfio-pci", "vfio-pci")
 
@@ -241,6 +250,40 @@ def test_what_is_bound_already_is_not_judged_again() -> None:
     assert changing(found) == ()
     fresh = decisions(setting([device(GPU), device(AUDIO)]))
     assert set(changing(tuple(fresh.values()))) == {GPU, AUDIO}
+
+
+@settings(max_examples=600)
+@given(scenes, tasks, st.booleans())
+def test_what_is_settled_needs_neither_judge_nor_effects(
+    where: scene.Scene, wanted: task.Task, exclusive: bool
+) -> None:
+    wanted = dataclasses.replace(wanted, exclusive=exclusive and not wanted.absent)
+    found = decide.decide(wanted, where, decide.members_of(wanted, where))
+    evidence = Evidence(uses={address: [model.Use(model.GUEST, "it is in a guest")] for address in ADDRESSES})
+    if all(one.settled for one in found):
+        assert judge(wanted, where, found, evidence) == ()
+    kept, after = texts(where), plan.wanted_record(where, found)
+    planned = plan.Texts(
+        plan.wanted_text(wanted, where, kept, after), plan.wanted_rules(wanted, where, found, kept, after)
+    )
+    if planned == kept and not any(one.changes for one in found):
+        assert effects.plan_effects(wanted, where, found, kept, plan.Loaded(), {}) == ()
+
+
+def test_what_still_waits_is_not_settled_where_no_rule_binds_it() -> None:
+    where = setting([device(GPU), device(AUDIO)], [entry(GPU, boot_id=BOOT), entry(AUDIO, boot_id=BOOT)])
+    wanted = task.Task((model.Selector(address=GPU),), persistent=False, rebind=task.BOOT)
+    found = decide.decide(wanted, where, decide.members_of(wanted, where))
+    assert changing(found) == () and not any(one.changes or one.settled for one in found)
+    with pytest.raises(Contradiction, match="no rule binds"):
+        judge(wanted, where, found, Evidence())
+
+
+def test_a_bridge_that_was_chosen_is_not_settled() -> None:
+    bridge = scene.Decision(STAY, model.Member(GPU, binds=False, chosen=True), device(GPU))
+    assert not bridge.settled
+    beside = model.Member(GPU, binds=False)
+    assert scene.Decision(STAY, beside, device(GPU)).settled
 
 
 def test_beside_a_device_that_hangs_nothing_is_touched() -> None:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from fakepci import BLOCKED_PID, FakeKernel
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._sysfs import WriteBlocked
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import hung
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import device, hung
 
 WHAT = "unbind 0000:01:00.0 from nvidia"
 
@@ -30,9 +30,9 @@ def kernel(tmp_path: pathlib.Path) -> FakeKernel:
 
 def test_a_mark_says_what_hangs_since_when_and_where(kernel: FakeKernel) -> None:
     kernel.put(f"/proc/{BLOCKED_PID}/wchan", "__nv_drm_remove")
-    assert hung.hung_marks(kernel.host) == {}
+    assert device.hung_marks(kernel.host) == {}
     error = hung.mark_hung(kernel.host, "0000:01:00.0", WHAT, WriteBlocked("unbind", 30, BLOCKED_PID))
-    assert hung.hung_marks(kernel.host) == {
+    assert device.hung_marks(kernel.host) == {
         "0000:01:00.0": f"{WHAT}: blocked since 2027-01-15 08:00:00 UTC, in process {BLOCKED_PID}"
     }
     assert error.message == (
@@ -65,6 +65,6 @@ def test_a_mark_that_cannot_be_written_is_said_and_the_error_stays(kernel: FakeK
 
 
 def test_a_mark_that_is_being_written_is_none_yet(kernel: FakeKernel) -> None:
-    kernel.put(f"{hung.MARKS}/.0000:01:00.0.hearth-new", "half")
-    assert hung.hung_marks(kernel.host) == {}
-    os.unlink(kernel.host.path(f"{hung.MARKS}/.0000:01:00.0.hearth-new"))
+    kernel.put(f"{device.MARKS}/.0000:01:00.0.hearth-new", "half")
+    assert device.hung_marks(kernel.host) == {}
+    os.unlink(kernel.host.path(f"{device.MARKS}/.0000:01:00.0.hearth-new"))

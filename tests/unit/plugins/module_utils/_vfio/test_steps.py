@@ -26,7 +26,11 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import (
     HearthError,
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._pci import pci_sysfs
-from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio import hung, steps
+from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.device import (
+    driver_of,
+    has_driver,
+    hung_marks,
+)
 from ansible_collections.hearth.gpu_host.plugins.module_utils._vfio.steps import (
     LoadFor,
     LoadModule,
@@ -201,8 +205,8 @@ def test_a_write_that_blocks_marks_the_device_and_nothing_touches_its_group_agai
     address = list(ORIGIN)[(number - 2) // 3]
     assert isinstance(error, Untouchable)
     assert "the driver did not let go within 30 s" in error.message and "reboot" in error.remedy
-    assert list(hung.hung_marks(kernel.host)) == [address]
-    assert str(BLOCKED_PID) in hung.hung_marks(kernel.host)[address]
+    assert list(hung_marks(kernel.host)) == [address]
+    assert str(BLOCKED_PID) in hung_marks(kernel.host)[address]
     assert kernel.writes[number:] == [("/sys/class/vtconsole/vtcon1/bind", "1\n")]
     assert gate.undone == ["put the text console back on vtcon1"]
     assert gate.rollback["ok"] is False
@@ -230,7 +234,7 @@ def test_a_hang_while_it_is_taken_back_ends_all_there(kernel: FakeKernel) -> Non
     assert kernel.driver_of(DISPLAY) == "bochs-drm" and kernel.override_of(DISPLAY) == ""
     assert len(gate.undo_failed) == 1
     assert gate.undo_failed[0].startswith(f"unbind {USB} from vfio-pci: Cannot unbind {USB} from vfio-pci")
-    assert list(hung.hung_marks(kernel.host)) == [USB]
+    assert list(hung_marks(kernel.host)) == [USB]
 
 
 def test_the_real_writer_reports_a_blocked_unbind_in_time(kernel: FakeKernel) -> None:
@@ -244,7 +248,7 @@ def test_the_real_writer_reports_a_blocked_unbind_in_time(kernel: FakeKernel) ->
     pid = caught.value.details["hung"]["pid"]
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert list(hung.hung_marks(host)) == [DISPLAY]
+    assert list(hung_marks(host)) == [DISPLAY]
 
 
 @pytest.mark.parametrize(
@@ -422,7 +426,7 @@ def test_a_console_that_blocks_marks_the_device_that_shows_it(kernel: FakeKernel
     kernel.block(1)
     gate, error = refused(kernel, *BIND)
     assert isinstance(error, Untouchable) and error.details["reboot_required"] is True
-    assert "take the text console off vtcon1: blocked" in hung.hung_marks(kernel.host)[DISPLAY]
+    assert "take the text console off vtcon1: blocked" in hung_marks(kernel.host)[DISPLAY]
     assert (drivers(kernel), len(kernel.writes), gate.undone) == (ORIGIN, 1, [])
 
 
@@ -463,8 +467,8 @@ def test_every_step_names_its_device(kernel: FakeKernel) -> None:
     for step in (SetOverride(AUDIO, VFIO), Unbind(AUDIO, VFIO), Probe(AUDIO, VFIO), PutBack(AUDIO, VFIO)):
         assert step.touches() == {AUDIO} and AUDIO in step.describe()
     assert PutBack(AUDIO, VFIO).undo() is None and ReturnConsole("vtcon1", DISPLAY).undo() is None
-    assert steps.has_driver(kernel.host, "xhci_hcd") and not steps.has_driver(kernel.host, VFIO)
-    assert steps.driver_of(kernel.host, "0000:77:00.0") == ""
+    assert has_driver(kernel.host, "xhci_hcd") and not has_driver(kernel.host, VFIO)
+    assert driver_of(kernel.host, "0000:77:00.0") == ""
 
 
 @pytest.mark.parametrize("refused", [False, True])
