@@ -15,15 +15,21 @@ Document = t.Mapping[str, t.Any]
 PREFIX = "Measure "
 PROOF = "hearth.gpu_host.kvm_guest_probe"
 SITE, PINGS = "site.yml", "as many pings"
+FIREWALL, FIREWALL_CHANGED = "iptables_baseline", "iptables_baseline, changed"
+LOOP = "a loop of ansible.builtin.iptables"
 SITE_BUT_PROOF, PINGS_BUT_PROOF = "site.yml but kvm_guest_probe", "one ping less"
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """Something that is measured: one task, or several that only together do the work."""
+    """Something that is measured: one task, or several that only together do the work.
+
+    A subject that ``changes`` the host has to, each time; any other must find nothing to do.
+    """
 
     name: str
     tasks: tuple[str, ...] = ()
+    changes: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -62,6 +68,14 @@ CASES = (
     Case("Declarations of 1 role, nothing to change", Subject("declarations of 1"), (Subject("copy of 1"),)),
     Case(
         "Declarations of 20 roles, nothing to change", Subject("declarations of 20"), (Subject("copy of 20"),)
+    ),
+    Case("A firewall of 200 rules, nothing to change", Subject(FIREWALL), (Subject("ping"),), target=1.5),
+    Case("Beside the same rules one by one", Subject(FIREWALL), (Subject(LOOP),), target=0.01),
+    # What a confirmed change may cost beyond a change: one new login.
+    Case(
+        "One of its services changed, confirmed over a new login",
+        Subject(FIREWALL_CHANGED, changes=True),
+        (Subject("a ping, and one with a new login", ("ping", "ping, new login")),),
     ),
     Case("The whole site, nothing to change", Subject(SITE), (Subject(PINGS),), target=1.5),
     Case("The same without the proof", Subject(SITE_BUT_PROOF), (Subject(PINGS_BUT_PROOF),), target=1.5),
@@ -153,11 +167,12 @@ class Timing:
 
 
 def timing(subject: Subject, measured: t.Mapping[str, t.Sequence[Sample]]) -> Timing:
-    """Add up a subject's tasks, repeat by repeat. Whoever failed or changed something was not measured."""
+    """Add up a subject's tasks, repeat by repeat. Whoever failed, or did not do what it was to do, was not measured."""
     parts = [measured[part] for part in subject.parts if part in measured]
     for sample in (sample for part in parts for sample in part):
-        if sample.failure or sample.changed:
-            return Timing(subject.name, failure=sample.failure or "changed something")
+        if sample.failure or sample.changed != subject.changes:
+            word = "changed nothing" if subject.changes else "changed something"
+            return Timing(subject.name, failure=sample.failure or word)
     if len(parts) < len(subject.parts):
         return Timing(subject.name, failure="was not run")
     return Timing(subject.name, tuple(sum(s.seconds for s in turn) for turn in zip(*parts)))

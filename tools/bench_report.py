@@ -155,11 +155,16 @@ def _case_rows(case: Case, timings: t.Mapping[str, Timing]) -> list[str]:
     rows = [_row(case.title, f"**{ours.name}**", ours, "")]
     for other in (timings[subject.name] for subject in case.others):
         times = ratio(ours, other)
-        word = "" if times is None else f"{times:.2f} ×"
+        word = "" if times is None else f"{_times(times)} ×"
         if times and case.target:
             word += f" (at most {case.target:g}: {'kept' if times <= case.target else 'MISSED'})"
         rows.append(_row("", other.name, other, word))
     return rows
+
+
+def _times(times: float) -> str:
+    """Write a ratio with two digits behind the point, or with two that count where it is small."""
+    return f"{times:.2f}" if times >= 0.1 else f"{times:.2g}"
 
 
 def _row(title: str, name: str, timing: Timing, word: str) -> str:
