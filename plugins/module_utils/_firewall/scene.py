@@ -163,7 +163,9 @@ def read_scene(host: Host, wish: Wish, known: Rules | None = None) -> Scene:
     if not wish.running:
         return Scene(disk, known or rendered(wish.policy, disk), now, pending=pending)
     if wish.awaited and not is_installed(host):
-        return _before_installation(host, wish, Scene(disk, rendered(wish.policy, disk), now, pending=pending))
+        return _before_installation(
+            host, wish, Scene(disk, rendered(wish.policy, disk), now, pending=pending)
+        )
     _refuse_missing_family(host, wish)
     backend = read_backend(host, wish.backend)
     kernel = read_kernel(host, backend)
