@@ -180,7 +180,8 @@ def conclude(
         "failed": True,
         "changed": bool(result.get("changed")) and not rolled_back,
         "confirmed": answer.rc == NOT_KEPT,
-        "rolled_back": True if rolled_back else None if answer.rc is None else False,
+        # A host that cannot write notes nothing, and takes back all the same.
+        "rolled_back": True if rolled_back else False if answer.rc == NOT_KEPT else None,
         "msg": f"{said} Remedy: {remedy}",
         "remedy": remedy,
         "attempts": list(failures),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import pathlib
 import subprocess
 import sys
@@ -467,3 +468,22 @@ def test_two_loads_at_once_end_as_one_of_them(net: Net) -> None:
     assert net.rules(4, "INPUT") == ["-j HEARTH-EARLY", "-j HEARTH-INPUT"]
     assert sum(port in saved for port in ("--dport 22 ", "--dport 2222 ")) == 1
     assert len(net.rules(4, "HEARTH-INPUT")) == 2
+
+
+def test_rules_of_ours_do_not_stay_behind_when_alternatives_change_what_iptables_is(net: Net) -> None:
+    def choose(kind: str) -> None:
+        for tool, verb in itertools.product(("iptables", "ip6tables"), ("", "-save", "-restore")):
+            (net.root / "stubs").mkdir(exist_ok=True)
+            (net.root / "stubs" / f"{tool}{verb}").unlink(missing_ok=True)
+            (net.root / "stubs" / f"{tool}{verb}").symlink_to(f"/usr/sbin/{tool}-{kind}{verb}")
+
+    choose(net.kind)
+    rules = ":HEARTH-EARLY - [0:0]\n-A HEARTH-EARLY -j DROP\n"
+    jumps = "4 INPUT HEARTH-EARLY first\n6 INPUT HEARTH-EARLY first\n"
+    folder = net.bundle("aaaaaaaaaaaa", backend="iptables\n", rules4=rules, rules6=rules, jumps=jumps)
+    net.load("load", folder)
+    other = Net(net.pid, net.root, "legacy" if net.kind == "nft" else "nft")
+    choose(other.kind)
+    net.load("load", folder)
+    assert "HEARTH" not in net.save(4) + net.save(6)
+    assert "-j DROP" in other.rules(4, "HEARTH-EARLY")

@@ -29,6 +29,7 @@ TEXTS = (PROGRAM, UNIT_FILE, DROPIN_FILE)
 TRANSIENT = "/run/hearth/firewall"
 UNTOLD = "/run/hearth/firewall-untold"
 _SYSTEMD = "/run/systemd/system"
+_RED_HAT = "/etc/redhat-release"
 _LINK_TO = "../hearth-firewall.service"
 
 FORGET = f"""\
@@ -52,13 +53,15 @@ rm -f "$root{UNTOLD}" "$root{PROGRAM}"
 class Disk:
     """What is on disk: our files by path, empty for one that is missing, and what the boot loads.
 
-    ``told`` says that systemd knows of the last change of its units.
+    ``told`` says that systemd knows of the last change of its units. ``late_nftables`` is about the unit of somebody
+    else: see ``loader.unit_text``.
     """
 
     texts: t.Mapping[str, str]
     enabled: bool = False
     told: bool = True
     current: Bundle = dataclasses.field(default_factory=dict)
+    late_nftables: bool = dataclasses.field(default=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.enabled or not self.told or bool(self.current) or any(self.texts.values())
@@ -77,6 +80,8 @@ def read_disk(host: Host) -> Disk:
         host.target(ENABLED) == _LINK_TO,
         not host.exists(UNTOLD),
         read_current(host),
+        # By the distribution, not by the unit: that one may be installed tomorrow.
+        host.exists(_RED_HAT),
     )
 
 

@@ -23,7 +23,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.model im
     Objection,
     Table,
 )
-from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.policy_model import ACCEPT
+from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.policy_model import ACCEPT, DROP
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.render import rescue
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.scene import (
     Scene,
@@ -32,10 +32,15 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.scene im
 )
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.table import (
     foreign,
+    owner_of,
     predict,
     snapshot,
 )
 
+# The units of EL's iptables-services. They start after sysinit.target, and so after ours.
+_RESTORERS = ("iptables", "ip6tables")
+_DENIES = "it denies what we let in, and the other way round"
+_REPLACES = "it replaces the whole tables at each boot, after ours are loaded, so that they are gone"
 _IMAGE_TOOLS = {"auto": "iptables", "nft": "iptables-nft", "legacy": "iptables-legacy"}
 
 
@@ -53,7 +58,7 @@ def goal_of(wish: Wish, scene: Scene) -> plan.Goal:
     if wish.boots:
         texts = {
             loader.PROGRAM: loader.LOADER,
-            disks.UNIT_FILE: loader.UNIT,
+            disks.UNIT_FILE: loader.unit_text(scene.disk.late_nftables),
             disks.DROPIN_FILE: loader.DOCKER_DROPIN,
         }
         disk = disks.Disk(texts, enabled=True, told=True, current=bundle)
@@ -70,7 +75,12 @@ def _rescues(wish: Wish) -> dict[int, t.Any]:
 
 
 def snapshot_of(wish: Wish, scene: Scene) -> Bundle:
-    """Return what brings back the rules that are there now."""
+    """Return what brings back the rules that are there now.
+
+    Those that stand in the other back end are not read. What was kept of them says the same, and names that back end.
+    """
+    if scene.strays and scene.disk.current:
+        return scene.disk.current
     rules = {
         family: snapshot(table, [chain for chain, _policy in scene.rules[family].policies])
         for family, table in scene.tables.items()
@@ -98,7 +108,7 @@ def objections(wish: Wish, scene: Scene, tables: t.Mapping[int, Table]) -> tuple
     if wish.policy is None:
         # Whoever else filters here: going away is what makes that clear.
         return found
-    return (*_rivals(scene), *_mixed(scene), *found)
+    return (*_standing(wish, scene), *found)
 
 
 def _blocked(wish: Wish) -> dict[str, tuple[str, ...]]:
@@ -106,6 +116,24 @@ def _blocked(wish: Wish) -> dict[str, tuple[str, ...]]:
         BLOCK_SETS[family]: tuple(line.split()[2] for line in text.splitlines() if line.startswith("add "))
         for family, text in wanted_sets(wish.policy).items()
     }
+
+
+def _standing(wish: Wish, scene: Scene) -> tuple[Objection, ...]:
+    """Return what speaks against any policy of ours on this host as it is."""
+    return (*_rivals(scene), *_mixed(scene), *_forwarders(wish, scene))
+
+
+def _forwarders(wish: Wish, scene: Scene) -> t.Iterator[Objection]:
+    if wish.policy is None or wish.policy.default_forward != DROP:
+        return
+    chains = {chain for table in scene.tables.values() for chain, _rules in table.chains}
+    for owner in sorted({"calico", "kubernetes"} & {owner_of(chain) for chain in chains}):
+        yield Objection(
+            OTHER_FIREWALL,
+            0,
+            f"{owner} forwards packets of its own here, and default_forward: drop would drop them.",
+            f"set default_forward to leave; allow: [{OTHER_FIREWALL}] lifts this one refusal",
+        )
 
 
 def _mixed(scene: Scene) -> t.Iterator[Objection]:
@@ -122,13 +150,13 @@ def _mixed(scene: Scene) -> t.Iterator[Objection]:
 
 def _rivals(scene: Scene) -> t.Iterator[Objection]:
     for other in scene.others:
-        if other.name in ("ufw", "firewalld"):
+        if other.name in ("ufw", "firewalld") or (other.name in _RESTORERS and other.enabled):
+            loads = other.name in _RESTORERS
             yield Objection(
                 OTHER_FIREWALL,
                 0,
-                f"{other.name} is {'active' if other.running else 'enabled'}: it denies what we let in, and the other"
-                " way round.",
-                f"take it away, such as systemctl disable --now {other.name};"
+                f"{other.name} is {'active' if other.running else 'enabled'}: {_REPLACES if loads else _DENIES}.",
+                f"take it away, such as systemctl disable {'' if loads else '--now '}{other.name};"
                 f" allow: [{OTHER_FIREWALL}] lifts this one refusal",
             )
 
@@ -151,7 +179,9 @@ def warnings(wish: Wish, scene: Scene, tables: t.Mapping[int, Table]) -> list[st
     """Return what makes the policy worth less, now or after the next boot."""
     if wish.policy is None:
         return []
-    return [*_others(scene), *_holes(wish, tables)]
+    # What is refused when something changes is said also when nothing does: it may have come since.
+    said = [objection.message for objection in _standing(wish, scene) if objection.name not in wish.allow]
+    return [*_others(scene), *said, *_holes(wish, tables)]
 
 
 def _holes(wish: Wish, tables: t.Mapping[int, Table]) -> t.Sequence[str]:

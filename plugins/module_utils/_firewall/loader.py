@@ -45,8 +45,18 @@ die() {
 has() { command -v "$1" >/dev/null 2>&1; }
 shout() {
     say "$*"
-    has logger && logger -t hearth-firewall -p auth.crit -- "$*"
     echo "$*" >>"$run/firewall.failed"
+    # A log may not answer yet, and there is still another family to load.
+    limit=
+    has timeout && limit='timeout 5'
+    # shellcheck disable=SC2086  # it is two words, or none
+    has logger && $limit logger -t hearth-firewall -p auth.crit -- "$*"
+}
+# What a boot could not load is loaded now: the unit shall not stay failed.
+mended() {
+    [ -e "$run/firewall.failed" ] || return 0
+    rm -f "$run/firewall.failed"
+    ! has systemctl || systemctl reset-failed hearth-firewall.service 2>/dev/null || :
 }
 
 # shellcheck disable=SC2016  # it is awk
@@ -59,7 +69,13 @@ placing='@PLACING@'
 # Both families, whatever becomes of the other: a rollback must not stop half-way.
 load() {
     failed=
-    backend=$(backend_of "$folder/backend" "$run/firewall.backend" "$base/current/backend") || return 1
+    if ! backend=$(backend_of "$folder/backend" "$run/firewall.backend" "$base/current/backend"); then
+        # What every host has is good enough for the rescue rules.
+        backend=iptables
+        "$1" 6
+        "$1" 4
+        return 1
+    fi
     for family in 6 4; do
         if list_in "$family" && place "$family" "$(file "rules$family")"; then
             list_done "$family" || failed=yes
@@ -100,6 +116,8 @@ leave_other() {
         fi
     fi
     backend=$used
+    # What plain iptables is, update-alternatives may change. What it was has to be known then.
+    ! has "iptables-$(kind "$used")" || used=iptables-$(kind "$used")
     echo "$used" >"$run/.firewall.backend" && mv "$run/.firewall.backend" "$run/firewall.backend"
 }
 docker() {
@@ -154,6 +172,8 @@ undo() {
         # Before the first, there was no firewall of ours.
         folder=$base/$old
         bare=yes
+    elif ! [ -d "$folder" ]; then
+        die "not taken back: $folder is gone. The rules stay as they are"
     fi
     load nothing || die "not taken back: see above"
     { point current "$new" && point previous "$old"; } || die "taken back, but the next boot does not know"
@@ -179,7 +199,7 @@ made=$run/firewall.made
 case $1 in
     load)
         folder=$(cd "${2:-$base/current}" 2>/dev/null && pwd) || die "there is no folder ${2:-$base/current}"
-        load nothing && rm -f "$run/firewall.failed"
+        load nothing && mended
         ;;
     boot)
         rm -f "$run/firewall.failed"
@@ -224,6 +244,16 @@ ExecReload={PROGRAM} load
 WantedBy=sysinit.target
 """
 """Loads what is kept before the network is up. Its link in ``sysinit.target.wants`` enables it."""
+
+
+def unit_text(late_nftables: bool) -> str:
+    """Return the text of our unit.
+
+    :param late_nftables: ``nftables.service`` begins after ``sysinit.target``, as in EL. Then we cannot be after it
+        and before that target: systemd breaks such a circle by leaving one out, and that would be us.
+    """
+    return UNIT.replace(" nftables.service", "") if late_nftables else UNIT
+
 
 DOCKER_DROPIN = f"""\
 # Docker does not always put its hook back where it belongs; {DOCKER} hangs on it.

@@ -15,6 +15,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall import d
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.bundle import digest
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.loader import LOADER, PROGRAM
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.model import Bundle, Ruleset, Table
+from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.table import is_ours
 
 if t.TYPE_CHECKING:
     from ansible_collections.hearth.gpu_host.plugins.module_utils._guard.model import Spec
@@ -88,7 +89,9 @@ def plan_effects(
     units = disks.plan_units(disk, goal.disk) if goal.disk else ()
     staged = disk.current == goal.bundle if goal.disk else not loads
     stage = () if staged else (_stage(goal, place),)
-    load = (Run((*_loader(goal, place), "load", place), timeout_s=LOAD_PATIENCE_S),) if loads else ()
+    # One that is still at work when the guard takes back would have the last word, and nobody would know.
+    patience_s = min(LOAD_PATIENCE_S, goal.window_s / 2) if goal.window_s else LOAD_PATIENCE_S
+    load = (Run((*_loader(goal, place), "load", place), timeout_s=patience_s),) if loads else ()
     if loads and goal.window_s:
         arm, spec = _guard(goal, guarding, place)
         return (*units, *stage, arm, *load), spec
@@ -156,13 +159,15 @@ def keep_before(current: Bundle, rules: t.Mapping[int, Ruleset], tables: t.Mappi
     """Return the text of :data:`BEFORE` for new rules.
 
     What is kept already stays: it is older than what the tables have now. Where there are no tables, as in an image,
-    the kernel's own policy is the one to go back to.
+    the kernel's own policy is the one to go back to; so it is where the record is lost, and what is there may be ours.
     """
     kept = parse_before(current)
     for family, ruleset in rules.items():
-        found = dict(tables[family].policies) if family in tables else {}
+        table = tables.get(family, Table())
+        lost = not current and any(is_ours(chain) for chain, _rules in table.chains)
+        theirs = dict(set(table.policies) - set(ruleset.policies) if lost else table.policies)
         for chain, _wanted in ruleset.policies:
-            kept.setdefault(family, {}).setdefault(chain, found.get(chain, "ACCEPT"))
+            kept.setdefault(family, {}).setdefault(chain, theirs.get(chain, "ACCEPT"))
     return "".join(
         f"{family} {chain} {policy}\n"
         for family, policies in sorted(kept.items())

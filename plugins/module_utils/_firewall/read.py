@@ -12,6 +12,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.backend import LEGACY, NAMES, Backend
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.model import (
     BLOCK_SETS,
@@ -25,6 +26,8 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 _READ = """\
 one() {
     echo "= $1"
+    # Only root may look. To anybody else every table would be empty.
+    if [ -n "$3" ] && [ -e "$3" ] && ! [ -r "$3" ]; then echo "$3 cannot be read" >&2; exit 77; fi
     # Asking the legacy tool for a table that is not there makes it.
     if [ -n "$3" ] && ! grep -qx filter "$3"; then return; fi
     # A kernel that was started without IPv6 has no tables of it.
@@ -59,7 +62,13 @@ def read_kernel(host: Host, backend: Backend) -> Kernel:
     """
     names = [NAMES[family] if backend.kind == LEGACY else "" for family in FAMILIES]
     argv = ("sh", "-c", _READ, "sh", backend.tool4, backend.tool6, *names, *BLOCK_SETS.values())
-    parts = dict(_parts(host.run(argv).out))
+    done = host.run(argv, check=False)
+    if done.rc != 0:
+        raise CommandError(
+            f"The tables cannot be read: {done.err.strip() or f'status {done.rc}'}.",
+            remedy=f"run the task as root (become: true), or see what {backend.tool4}-save says",
+        )
+    parts = dict(_parts(done.out))
     return Kernel(
         {family: parts.get(f"table{family}", "") for family in FAMILIES},
         {family: parts.get(f"set{family}", "") for family in FAMILIES},
@@ -163,7 +172,7 @@ def read_other_firewalls(host: Host) -> tuple[OtherFirewall, ...]:
             f"{name}.service" in wanted,
             _frozen(host) if name == "netfilter-persistent" else (),
         )
-        for name in ("firewalld", "nftables", "netfilter-persistent")
+        for name in ("firewalld", "nftables", "netfilter-persistent", "iptables", "ip6tables")
     ]
     # Its unit is active on every host that has it installed; whether it does anything is in its own file.
     if re.search(r"(?mi)^\s*ENABLED\s*=\s*[\"']?yes", host.text(_UFW) or ""):

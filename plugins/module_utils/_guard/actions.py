@@ -99,6 +99,10 @@ class TakeBack(Action):
         return f"take the change of {self.what} back"
 
     def perform(self, host: Host) -> None:
+        armed = any(host.exists(f"{STATE}/{place}/{self.token}") for place in _PLACES)
+        if not armed and not host.exists(script.PROGRAM):
+            # It could not even be put there: nothing was changed.
+            return
         argv = (script.PROGRAM, "rollback", self.token, "the task that made it failed")
         done = host.run(argv, timeout_s=_SETTLE_S, check=False)
         if done.rc not in (0, _UNKNOWN):

@@ -91,13 +91,15 @@ settle() {
 expire() {
     find_change "$1" || return 0
     over="nobody confirmed it within $(first "$folder/guard.window") s"
-    for pause in 1 2 5 10 30 60 60 60 60 60 60 60 last; do
+    pause=1
+    # It does not give up: nobody else is there who would try.
+    while :; do
         take_lock 130
         settle "$1" now "$over" && return 0
         drop_lock
-        [ $pause = last ] || sleep $pause
+        sleep $pause
+        pause=$((pause < 30 ? pause * 2 : 60))
     done
-    return 1
 }
 
 # wait_for TOKEN: the dead man where there is no systemd. It counts its own seconds too: no clock can hold it up.

@@ -77,6 +77,7 @@ class FakeHost:
         self.guard_arms = self.guard_rolls_back = self.dead_man = True
         self.asked: list[str] = []
         self.other = ""
+        self.patience: dict[str, float] = {}
         self.write("/proc/net/if_inet6")
         self.write("/usr/sbin/iptables")
 
@@ -139,6 +140,7 @@ class FakeHost:
     ) -> Completed:
         """Be the runner of the host."""
         self.asked.append(" ".join(argv))
+        self.patience.update(dict.fromkeys(argv, timeout_s))
         done = self._answer(tuple(argv), stdin or "")
         if check and done.rc:
             raise CommandError(f"{' '.join(argv)} ended with status {done.rc}: {done.err}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import typing as t
 
 import pytest
@@ -198,6 +199,39 @@ def test_rules_that_the_loader_left_in_the_other_back_end_are_seen(task: Task, f
     task.confirmed(**PLAIN)
     fake.write(LOADED_BY, "iptables-legacy\n")
     assert task.confirmed(**PLAIN)["changed"] is True
+
+
+def test_what_goes_back_to_the_other_back_end_is_what_was_kept_of_it(task: Task, fake: FakeHost) -> None:
+    task.confirmed(**PLAIN)
+    kept = fake.current()
+    fake.kind, fake.tables = "legacy", dict.fromkeys(fake.tables, PRISTINE)
+    fake.write(LOADED_BY, "iptables-nft\n")
+    (token,) = [task.predicted(**ARTICLE)["guard"]["token"]]
+    snapshot = fake.path(f"/var/lib/hearth/guard/armed/{token}")
+    assert {name: (snapshot / name).read_text() for name in kept} == kept
+
+
+def test_a_policy_of_ours_is_not_taken_for_the_one_before_when_the_record_is_lost(
+    task: Task, fake: FakeHost
+) -> None:
+    options = {**PLAIN, "input_policy": "drop"}
+    task.confirmed(**options)
+    shutil.rmtree(fake.path(f"{FOLDER}/{os.readlink(fake.path(CURRENT))}"))
+    task.confirmed(**options)
+    task.confirmed(state="absent", rollback_timeout=0)
+    assert fake.tables == {4: PRISTINE, 6: PRISTINE}
+
+
+@pytest.mark.parametrize(("window", "patience"), [(45, 22.5), (90, 45), (3600, 150), (0, 150)])
+def test_a_load_does_not_outlive_its_guard(window: int, patience: float, task: Task, fake: FakeHost) -> None:
+    task(**ARTICLE, rollback_timeout=window)
+    assert fake.patience["load"] == patience
+
+
+def test_el_gets_a_unit_that_does_not_wait_for_nftables(task: Task, fake: FakeHost) -> None:
+    fake.write("/etc/redhat-release", "AlmaLinux release 9.4\n")
+    task.confirmed(**PLAIN)
+    assert "nftables.service" not in fake.path(UNIT_FILE).read_text()
 
 
 # --- the guard -------------------------------------------------------------------------------

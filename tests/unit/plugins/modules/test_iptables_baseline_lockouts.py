@@ -115,6 +115,27 @@ def test_other_firewalls_are_refused_and_warned_of(task: Task, fake: FakeHost) -
     assert task.predicted(state="absent", rollback_timeout=0)["cautions"] == []
 
 
+@pytest.mark.parametrize("unit", ["firewalld", "iptables", "ip6tables"])
+def test_a_firewall_that_comes_later_is_told_by_a_run_that_changes_nothing(
+    unit: str, task: Task, fake: FakeHost
+) -> None:
+    task.confirmed(**PLAIN)
+    fake.write(f"/etc/systemd/system/multi-user.target.wants/{unit}.service")
+    (caution,) = task.predicted(**PLAIN)["cautions"]
+    assert caution.startswith(f"{unit} is enabled: it ")
+    assert f"[other_firewall] {caution}" in task.refused(**{**PLAIN, "services": []})["msg"]
+    assert task.predicted(**PLAIN, allow=["other_firewall"])["cautions"] == []
+
+
+@pytest.mark.parametrize(("chain", "owner"), [("KUBE-FORWARD", "kubernetes"), ("cali-FORWARD", "calico")])
+def test_who_forwards_for_pods_is_not_dropped(chain: str, owner: str, task: Task, fake: FakeHost) -> None:
+    fake.insert(4, chain, "-j RETURN")
+    result = task.refused(**PLAIN, default_forward="drop")
+    assert f"[other_firewall] {owner} forwards packets of its own" in result["msg"]
+    task.confirmed(**PLAIN)
+    task.confirmed(**PLAIN, default_forward="drop", allow=["other_firewall"])
+
+
 def test_rules_in_the_other_back_end_are_refused(task: Task, fake: FakeHost) -> None:
     fake.kind = "legacy"
     fake.other = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\nCOMMIT\n"

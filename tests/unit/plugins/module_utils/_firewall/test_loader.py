@@ -17,6 +17,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.loader i
     LOADER,
     PROGRAM,
     UNIT,
+    unit_text,
 )
 
 # The tools of a host without a firewall. A restore fails when the file "broken" is there, as iptables 1.8.9 says it.
@@ -203,6 +204,49 @@ def test_undo_that_cannot_load_changes_no_link(machine: Machine) -> None:
     assert done.returncode == 1
     assert "not taken back" in done.stderr
     assert machine.links() == {"current": "bbbbbbbbbbbb", "previous": "aaaaaaaaaaaa"}
+
+
+def test_undo_does_not_take_a_folder_that_is_gone_for_a_firewall_without_rules(machine: Machine) -> None:
+    for name in ("aaaaaaaaaaaa", "bbbbbbbbbbbb"):
+        machine.run("commit", machine.folder(name, rules4=EARLY))
+    shutil.rmtree(machine.base / "aaaaaaaaaaaa")
+    done = machine.run("undo")
+    assert done.returncode == 1
+    assert "aaaaaaaaaaaa is gone. The rules stay as they are" in done.stderr
+    assert machine.text("restored") == ""
+    assert machine.links() == {"current": "bbbbbbbbbbbb", "previous": "aaaaaaaaaaaa"}
+
+
+def test_a_boot_that_does_not_know_the_back_end_still_lets_management_in_only(machine: Machine) -> None:
+    machine.run("commit", machine.folder("aaaaaaaaaaaa", backend="torn\n", rules4=EARLY, rescue4=EARLY))
+    assert machine.run("boot").returncode == 1
+    assert "-A HEARTH-EARLY -j DROP" in machine.text("restored")
+    assert "could not be loaded at boot" in machine.text("logged")
+
+
+def test_a_log_that_does_not_answer_cannot_hold_up_the_boot(machine: Machine) -> None:
+    machine.stub("timeout", '#!/bin/sh\necho "$*" >> "$HEARTH_ROOT/bounded"\n')
+    (machine.base / "gone").mkdir(parents=True)
+    (machine.base / "current").symlink_to("aaaaaaaaaaaa")
+    machine.run("boot")
+    assert machine.text("bounded").startswith("5 logger -t hearth-firewall")
+    assert "is gone" in machine.text("run/hearth/firewall.failed")
+
+
+def test_rules_that_load_after_a_boot_that_failed_mend_the_unit(machine: Machine) -> None:
+    machine.stub("systemctl", '#!/bin/sh\necho "$*" >> "$HEARTH_ROOT/told"\n')
+    machine.run("commit", machine.folder("aaaaaaaaaaaa"))
+    assert (machine.run("load").returncode, machine.text("told")) == (0, "")
+    (machine.root / "run/hearth/firewall.failed").write_text("shouted\n")
+    assert machine.run("load").returncode == 0
+    assert machine.text("told") == "reset-failed hearth-firewall.service\n"
+    assert not (machine.root / "run/hearth/firewall.failed").exists()
+
+
+def test_el_starts_nftables_too_late_to_be_waited_for() -> None:
+    assert "After=ufw.service nftables.service netfilter-persistent.service\n" in unit_text(False)
+    assert "After=ufw.service netfilter-persistent.service\n" in unit_text(True)
+    assert "nftables" not in unit_text(True)
 
 
 def test_the_unit_is_up_before_the_network_and_closes_nothing_when_it_stops() -> None:

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
+import tempfile
 import typing as t
 
 import pytest
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._command import Completed
+from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.backend import Backend
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.model import Caller
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.read import (
@@ -68,6 +72,23 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: pathlib.Path) -> Machine:
     return Machine(tmp_path)
+
+
+def test_who_may_not_read_the_tables_does_not_take_them_for_empty() -> None:
+    # Not below tmp_path, which nobody else may enter.
+    with tempfile.NamedTemporaryFile() as names:
+        os.fchmod(names.fileno(), 0)
+
+        def as_nobody(argv: t.Sequence[str], **_options: t.Any) -> Completed:
+            words = [names.name if word.startswith("/proc/net/ip") else word for word in argv]
+            who: dict[str, t.Any] = {"user": 65534, "extra_groups": ()} if os.geteuid() == 0 else {}
+            done = subprocess.run(words, **who, cwd="/", capture_output=True, text=True, check=False)
+            return Completed(done.returncode, done.stdout, done.stderr)
+
+        backend = Backend("iptables-legacy", "ip6tables-legacy", "legacy")
+        with pytest.raises(CommandError, match="cannot be read") as caught:
+            read_kernel(Host(run=as_nobody), backend)
+    assert "become: true" in caught.value.remedy
 
 
 def test_one_process_reads_both_tables_and_both_lists(machine: Machine) -> None:

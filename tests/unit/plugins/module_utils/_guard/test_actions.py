@@ -123,6 +123,17 @@ def test_a_rollback_that_fails_is_told(guarded) -> None:
         actions.TakeBack("firewall-1", "firewall").perform(guarded.host)
 
 
+def test_a_guard_that_could_not_even_be_installed_has_nothing_to_take_back(guarded, monkeypatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(actions._textfile, "replace", full)
+    gate = Gate(guarded.host, check_mode=False)
+    with pytest.raises(EffectError, match="No space left"):
+        gate.apply([actions.Arm(guarded.spec(), "firewall-1", "ann")])
+    assert (gate.rollback["ok"], gate.rollback["failed"]) == (True, [])
+
+
 def test_check_mode_arms_nothing(guarded) -> None:
     gate = Gate(guarded.host, check_mode=True)
     gate.apply([actions.Arm(guarded.spec(), "firewall-1", "ann")])

@@ -188,13 +188,19 @@ def test_a_rollback_that_fails_is_tried_again(guarded) -> None:
     assert guarded.pending() == []
 
 
-def test_a_rollback_that_never_works_is_reported_and_never_lost(guarded) -> None:
+def test_a_rollback_that_never_works_is_tried_for_ever_reported_and_never_lost(guarded) -> None:
     guarded.systemd()
-    guarded.stub("sleep", "#!/bin/sh\n")
+    # Only a death ends it.
+    guarded.stub(
+        "sleep",
+        '#!/bin/sh\necho "$1" >> "$HEARTH_ROOT/pauses"\n'
+        '[ "$(wc -l < "$HEARTH_ROOT/pauses")" -lt 20 ] || kill -KILL $PPID\n',
+    )
     guarded.arm(rollback="echo no such set >&2\nexit 4\n")
-    assert guarded("expire", "firewall-1")[0] == 1
+    assert guarded("expire", "firewall-1")[0] == -9
+    assert guarded.text("pauses").split() == ["1", "2", "4", "8", "16", "32", *["60"] * 14]
     assert (
-        guarded.text("log").count("CANNOT BE TAKEN BACK: its rollback ended with status 4: no such set") == 13
+        guarded.text("log").count("CANNOT BE TAKEN BACK: its rollback ended with status 4: no such set") == 20
     )
     assert guarded.result() == "rollback failed" and guarded.holds() == ["guard-firewall"]
     (guarded.root / "timers/hearth-guard-firewall-1.timer").unlink()
