@@ -118,7 +118,7 @@ class Firewall(Capability[Scene, State]):
             **facts.scene_facts(scene),
             "objections": facts.objection_facts(found, wish.allow),
             "cautions": judge.warnings(wish, scene, tables),
-            "guard": self._guard_fact(scene) if spec else None,
+            "guard": self._guard_fact(spec, scene) if spec else None,
         }
         return Plan(actions, after, told)
 
@@ -128,11 +128,10 @@ class Firewall(Capability[Scene, State]):
 
             refuse_pending(scene.pending, plan.WHAT)
 
-    def _guard_fact(self, scene: Scene) -> dict[str, t.Any]:
+    def _guard_fact(self, spec: Spec, scene: Scene) -> dict[str, t.Any]:
         from ansible_collections.hearth.gpu_host.plugins.module_utils._guard.actions import guard_fact
 
-        assert self._armed is not None
-        return guard_fact(self._armed, self._token, scene.now)
+        return guard_fact(spec, self._token, scene.now)
 
     def show(self, model: State) -> str:
         """Render our part of both tables, the block lists and what the boot loads."""

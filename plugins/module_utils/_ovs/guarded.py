@@ -30,6 +30,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.objections_vi
 from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.plan import transaction
 
 if t.TYPE_CHECKING:
+    from ansible_collections.hearth.gpu_host.plugins.module_utils._hostnet.model import Capture
     from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.scene import Scene
 
 WHAT = "ovs-bridge"
@@ -130,15 +131,16 @@ def guard_of(scene: Scene, token: str, window_s: int, remote: str) -> Spec:
     :raises Refusal: the database is not on this host, or not where a script finds it.
     """
     folder = _folder(remote)
-    assert scene.capture is not None
-    bridge, device = scene.wish.name, scene.capture.device
+    # Only what the host hangs on is guarded, and that was captured.
+    captured = t.cast("Capture", scene.capture)
+    bridge, device = scene.wish.name, captured.device
     query = json.dumps(
         [_OPEN_VSWITCH, {"op": "select", "table": ROOT, "where": _of(token), "columns": ["_uuid"]}]
     )
     where = _TELL_WHERE.format(folder=shlex.quote(folder)) if folder else ""
     move = scene.move
     rollback = rollback_text(
-        scene.capture,
+        captured,
         bridge,
         move.nic if move else _other(scene, device),
         taking_back(scene.planned.inverse, token),
