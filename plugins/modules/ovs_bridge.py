@@ -394,7 +394,9 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._module import run
 from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.capability import OvsBridge
 from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.model import LIFTABLE
 
-STR, BOOL, DICT = {"type": "str"}, {"type": "bool"}, {"type": "dict"}
+STR = {"type": "str"}
+BOOL = {"type": "bool"}
+DICT = {"type": "dict"}
 WORDS = {"type": "list", "elements": "str"}
 NAME = {"type": "str", "required": True}
 VLAN_MODES = ["access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel", "none"]

@@ -65,11 +65,9 @@ class Client(t.Protocol):
 
         :raises DatabaseError: see the types above.
         """
-        ...
 
     def close(self) -> None:
         """Let go of the connection."""
-        ...
 
 
 class JsonRpc:

@@ -23,11 +23,11 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.read import r
 from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.wish import parse_wish
 from ansible_collections.hearth.gpu_host.plugins.module_utils._ovs.wish_host import HostNetworkWish
 
-PORTS = [{"name": "eno1"}, {"name": "eno2"}]
+PORTS = ({"name": "eno1"}, {"name": "eno2"})
 
 
 def moving(*devices, ports=PORTS, **network):
-    wish = parse_wish({"name": "br-ex", "ports": ports})
+    wish = parse_wish({"name": "br-ex", "ports": list(ports)})
     database = read_database(EngineClient(new_database()))
     return carrier(wish, HostNetworkWish(**network), database, nics(*devices))
 

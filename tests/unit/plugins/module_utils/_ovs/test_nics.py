@@ -232,7 +232,7 @@ def test_a_wireless_card_is_known_by_sysfs(tmp_path, mark):
     assert machine.read()["eno1"].wireless
 
 
-@pytest.mark.parametrize("out", ["", "ip: unrecognized option", answer(CARD).split("\n")[0]])
+@pytest.mark.parametrize("out", ["", "ip: unrecognized option", answer(CARD).splitlines()[0]])
 def test_an_ip_that_does_not_answer_in_json_is_refused_with_what_it_said(tmp_path, out):
     # The message is that of BusyBox.
     with pytest.raises(ParseError, match="told too little.*unrecognized option: j") as raised:

@@ -230,7 +230,7 @@ def test_a_refusal_says_which_operation_and_why(tmp_path, operations, error, num
             return
         with pytest.raises(DatabaseError, match=words) as caught:
             client.transact(operations)
-        assert type(caught.value) is DatabaseError
+        assert caught.type is DatabaseError
         assert caught.value.details["server_error"] == error
         assert caught.value.details["operation"] == number
         assert bridge_of(server) == before

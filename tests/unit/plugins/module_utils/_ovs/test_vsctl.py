@@ -111,7 +111,7 @@ FAILURES = [
 def test_what_the_tool_says_is_told_by_its_kind(said, kind, words):
     with pytest.raises(DatabaseError, match=words) as caught:
         client_for(Tool(said)).transact([READ])
-    assert type(caught.value) is kind
+    assert caught.type is kind
 
 
 @pytest.mark.parametrize("name", ["No such file or directory", "Connection refused"])

@@ -44,7 +44,12 @@ def allowed(base: t.Any, value: t.Any) -> bool:
     kind = {"string": str, "uuid": str, "integer": int, "boolean": bool}[base["type"]]
     enum = base.get("enum", ["set", [value]])[1]
     low, high = base.get("minInteger", -(2**63)), base.get("maxInteger", 2**63 - 1)
-    return type(value) is kind and value in enum and (kind is not int or low <= value <= high)
+    return (
+        isinstance(value, kind)
+        and (kind is bool or not isinstance(value, bool))
+        and value in enum
+        and (kind is not int or low <= value <= high)
+    )
 
 
 def fits(column: t.Any, value: t.Any) -> bool:
