@@ -15,7 +15,7 @@ import dataclasses
 import re
 
 from ansible_collections.hearth.gpu_host.plugins.module_utils._errors import CommandError, Contradiction
-from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.model import FAMILIES
+from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.model import FAMILIES, Table
 from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.table import is_ours, target_of
 from ansible_collections.hearth.gpu_host.plugins.module_utils._host import Host
 
@@ -54,6 +54,15 @@ def backend_of(wish: str) -> Backend:
 def is_installed(host: Host) -> bool:
     """Tell whether the tools are there at all."""
     return any(host.exists(f"{folder}/iptables") for folder in ("/usr/sbin", "/sbin"))
+
+
+def is_asked(raw: bool, table: Table) -> bool:
+    """Tell whether the kernel is asked for its spelling even if nothing will be changed. Pure.
+
+    It loads its modules for a rule, also for one in a namespace of its own, and they stay. So it is asked only about
+    ``raw`` rules, whose spelling nobody else knows, and where it has rules of ours already.
+    """
+    return raw or any(is_ours(chain) for chain, _rules in table.chains)
 
 
 def read_backend(host: Host, wish: str = AUTO) -> Backend:

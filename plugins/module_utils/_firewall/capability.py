@@ -52,9 +52,11 @@ class Firewall(Capability[Scene, State]):
 
     _rules: t.Mapping[int, Ruleset] | None = None
     _armed: Spec | None = None
+    _looking = False
 
     def execute(self, gate: Gate) -> dict[str, t.Any]:
         """Run the four verbs; a change that does not read back as planned is taken back at once."""
+        self._looking = gate.check_mode
         self._settle(gate)
         settled = bool(gate.actions)
         try:
@@ -89,7 +91,7 @@ class Firewall(Capability[Scene, State]):
 
     def read(self) -> Scene:
         """Read the tables, the files, and who else is there. What is wanted is worked out once."""
-        scene = read_scene(self.host, self._wish, self._rules)
+        scene = read_scene(self.host, self._wish, self._rules, self._looking)
         self._rules = scene.rules
         return scene
 

@@ -21,6 +21,7 @@ from ansible_collections.hearth.gpu_host.plugins.module_utils._firewall.backend 
     NFT,
     Backend,
     backend_of,
+    is_asked,
     is_installed,
     read_backend,
 )
@@ -152,10 +153,11 @@ class Scene:
     strays: bool = False
 
 
-def read_scene(host: Host, wish: Wish, known: Rules | None = None) -> Scene:
+def read_scene(host: Host, wish: Wish, known: Rules | None = None, looking: bool = False) -> Scene:
     """Read what the task has to know.
 
     :param known: the wanted rules, where they have been worked out before.
+    :param looking: nothing will be changed; see ``is_asked``.
     :raises ParseError: iptables does not take one of the rules.
     :raises CommandError: iptables is not there, or fails.
     """
@@ -174,7 +176,7 @@ def read_scene(host: Host, wish: Wish, known: Rules | None = None) -> Scene:
     caller = _caller(host, wish)
     return Scene(
         disk,
-        known or _spelled(host, wish, backend, tables, made, disk),
+        known or _spelled(host, wish, backend, tables, made, disk, looking),
         now,
         backend,
         tables,
@@ -260,13 +262,16 @@ def _spelled(
     tables: t.Mapping[int, Table],
     made: t.Mapping[int, tuple[str, ...]],
     disk: Disk,
+    looking: bool,
 ) -> Rules:
     """Return the wanted rules in the kernel's own spelling; ours is meant to be that, and it is asked where not."""
     rules, sets = rendered(wish.policy, disk), wanted_sets(wish.policy)
+    raw = wish.policy is not None and bool(wish.policy.extra_rules)
     differing = [
         family
         for family, table in tables.items()
         if rules[family].chains and not satisfied(table, rules[family], made[family])
+        if not looking or is_asked(raw, table)
     ]
     if not differing:
         return rules

@@ -163,3 +163,16 @@ def test_bad_options_get_one_clear_error(
     result = task(**{**ARTICLE, **options})
     assert message in result["msg"]
     assert (result["failed"], fake.tree()) == (True, before)
+
+
+def test_only_looking_asks_no_kernel_that_would_load_its_modules_for_it(task: Task, fake: FakeHost) -> None:
+    def scratches() -> int:
+        return sum("unshare" in words for words in fake.asked)
+
+    foretold = task(check=True, **PLAIN)
+    assert foretold["changed"] and scratches() == 0
+    assert task(**PLAIN)["actions"] == foretold["actions"] and scratches() > 0
+    fake.asked.clear()
+    assert task(check=True, **{**PLAIN, "services": []})["changed"] and scratches() > 0, (
+        "they are loaded by now"
+    )
