@@ -398,10 +398,9 @@ STR = {"type": "str"}
 BOOL = {"type": "bool"}
 DICT = {"type": "dict"}
 WORDS = {"type": "list", "elements": "str"}
-NAME = {"type": "str", "required": True}
 VLAN_MODES = ["access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel", "none"]
 PORT = {
-    "name": NAME,
+    "name": {**STR, "required": True},
     **dict.fromkeys(("type", "peer", "mtu", "tag", "bond_updelay", "bond_downdelay"), STR),
     **dict.fromkeys(("members", "trunks"), WORDS),
     **dict.fromkeys(("options", "other_config", "external_ids"), DICT),
@@ -410,7 +409,7 @@ PORT = {
     "lacp": {**STR, "choices": ["active", "passive", "off", "none"]},
 }
 MIRROR = {
-    "name": NAME,
+    "name": {**STR, "required": True},
     "select_all": BOOL,
     **dict.fromkeys(("select_src_port", "select_dst_port", "select_vlan"), WORDS),
     **dict.fromkeys(("output_port", "output_vlan", "snaplen"), STR),
@@ -431,7 +430,7 @@ def main() -> None:
         "rollback_timeout": {"type": "int", "default": 90},
     }
     spec = {
-        "name": NAME,
+        "name": {**STR, "required": True},
         "state": choice("present", "absent"),
         "datapath_type": {**STR, "choices": ["system", "netdev"]},
         "fail_mode": {**STR, "choices": ["standalone", "secure", "none"]},
