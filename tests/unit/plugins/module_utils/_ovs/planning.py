@@ -49,35 +49,12 @@ def wish(*ports, name="br0", **more):
     return model.Wish(name, ports=ports, **more)
 
 
-class UuidClient(fakeovsdb.EngineClient):
-    """Lets rows be inserted with a uuid, as ovsdb-server 3.1.0 does; the engine knows names of new rows only."""
-
-    def __init__(self, engine):
-        super().__init__(engine)
-        self._fresh = engine.new_uuid
-        engine.new_uuid = self._uuid
-
-    def transact(self, operations):
-        return super().transact([self._named(operation) for operation in operations])
-
-    def _named(self, operation):
-        if "uuid" not in operation:
-            return operation
-        row = operation["uuid"]
-        others = {key: value for key, value in operation.items() if key != "uuid"}
-        return {**others, "uuid-name": f"given_{row.replace('-', '_')}"}
-
-    def _uuid(self, name):
-        given = name.startswith("given_")
-        return name[len("given_") :].replace("_", "-") if given else self._fresh(name)
-
-
 class Switch:
     """A database server, and somebody who applies plans to it."""
 
     def __init__(self, **columns):
         self.engine = fakeovsdb.new_database(**columns)
-        self.client = UuidClient(self.engine)
+        self.client = fakeovsdb.EngineClient(self.engine)
 
     def read(self):
         return read_database(self.client)

@@ -9,7 +9,6 @@ import dataclasses
 import subprocess
 
 import fakeovsdb
-import planning
 import pytest
 from bridgescenes import HOST, STORAGE, card, carrying, carrying_bridge, nics, software
 
@@ -77,7 +76,7 @@ class Marked:
 
     def __init__(self, **params):
         self.engine = carrying_bridge()
-        self.client = planning.UuidClient(self.engine)
+        self.client = fakeovsdb.EngineClient(self.engine)
         self.scene = scene(self.engine, **params)
 
     def configuration(self):
